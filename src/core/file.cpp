@@ -1,0 +1,84 @@
+#include "vim/core/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "vim/core/error.h"
+#include "vim/core/text.h"
+
+namespace fs = std::filesystem;
+
+namespace vim {
+namespace {
+
+// Makes a rename in `folder` durable. Some file systems cannot sync folders; they say EINVAL.
+void sync_folder(const fs::path& folder) {
+  const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) throw Error(str(folder.string(), ": cannot open: ", std::strerror(errno)));
+  const bool synced = fsync(descriptor) == 0 || errno == EINVAL;
+  const int reason = errno;
+  close(descriptor);
+  if (!synced) throw Error(str(folder.string(), ": cannot sync: ", std::strerror(reason)));
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(str(path.string(), ": cannot open: ", std::strerror(errno)));
+  std::string content(std::istreambuf_iterator<char>(file), {});
+  if (file.bad()) throw Error(str(path.string(), ": cannot read: ", std::strerror(errno)));
+  return content;
+}
+
+FileWriter::FileWriter(const fs::path& path)
+    : path_(path), descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
+  if (descriptor_ < 0) fail("create");
+}
+
+FileWriter::~FileWriter() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void FileWriter::fail(const char* what) const {
+  throw Error(str(path_.string(), ": cannot ", what, ": ", std::strerror(errno)));
+}
+
+void FileWriter::write(const void* data, size_t size) {
+  for (const char* next = static_cast<const char*>(data); size > 0;) {
+    const ssize_t written = ::write(descriptor_, next, size);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("write");
+    next += written;
+    size -= static_cast<size_t>(written);
+  }
+}
+
+void FileWriter::sync() {
+  if (fsync(descriptor_) != 0) fail("sync");
+}
+
+void write_atomically(const fs::path& path, const std::function<void(FileWriter&)>& write) {
+  const fs::path temporary = path.string() + std::string(kTemporarySuffix);
+  try {
+    FileWriter file(temporary);
+    write(file);
+    file.sync();
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    throw;
+  }
+  fs::rename(temporary, path);
+  sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+void write_atomically(const fs::path& path, std::string_view text) {
+  write_atomically(path, [&](FileWriter& file) { file.write(text); });
+}
+
+}  // namespace vim
