@@ -1,5 +1,5 @@
-// Tensor files in the safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes.
-// https://github.com/huggingface/safetensors#format
+// Tensor files in the safetensors format: 8 bytes of header length, a JSON header, the tensors'
+// bytes. https://github.com/huggingface/safetensors#format
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,15 +11,18 @@
 namespace vim::io {
 
 struct TensorFile {
-  std::map<std::string, at::Tensor> tensors;    // on the CPU, contiguous
+  using Tensors = std::map<std::string, at::Tensor>;
+  Tensors tensors;                              // as read: on the CPU, contiguous, sharing nothing
   std::map<std::string, std::string> metadata;  // the header's `__metadata__`
 };
 
-// Trusts nothing: sizes are checked before anything is allocated, and every violation of the format is one
-// Error that names the file and what is wrong.
+// Reads F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL. Trusts nothing: sizes are checked
+// before anything is allocated, and every violation of the format is one Error that names the file
+// and what is wrong.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
-// Writes whole or not at all (core/file.h). Tensors may lie on any device and have any strides.
+// Writes whole or not at all (core/file.h); equal content gives equal bytes. Tensors may lie on any
+// device and have any strides. Error where a dtype is none of the above or a text is not UTF-8.
 void write_safetensors(const std::filesystem::path& path, const TensorFile& content);
 
 }  // namespace vim::io
