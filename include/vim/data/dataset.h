@@ -1,0 +1,37 @@
+// Labelled images, wherever they come from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vim/data/config.h"
+
+namespace vim::data {
+
+struct Sample;
+
+enum class Split { kTrain, kVal };
+
+// A data set is a size and a way to get the image at a position. Every method may be called from
+// many threads at once. The data set outlives its samples.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual int64_t size() const = 0;
+
+  // Reads and decodes. Throws Error, which names the file, where that is impossible.
+  virtual Sample get(int64_t id) const = 0;
+
+  // What a person calls it: its file.
+  virtual std::string name(int64_t id) const = 0;
+
+  // Names of the labels.
+  virtual const std::vector<std::string>& classes() const = 0;
+};
+
+// Throws Error where the data are not there, or not as they should be.
+std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split);
+
+}  // namespace vim::data
