@@ -1,0 +1,48 @@
+// The operators of Vision Mamba that ATen lacks. Tensors are channels-last, [batch, length,
+// channels]; all operators are differentiable once, in every tensor, and the same inputs give the
+// same bits on a device whatever the number of threads. Shapes or dtypes that do not fit throw
+// c10::Error. An undefined tensor counts as an absent one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <tuple>
+
+namespace vim::ops {
+
+using OptionalTensor = std::optional<at::Tensor>;
+
+// The selective scan of Mamba (arXiv 2312.00752, algorithm 2) with its gate. For each sample and
+// channel, h a vector of `state` numbers that begins as zero,
+//   h_t = exp(delta_t A) h_{t-1} + delta_t B_t u_t,   out_t = (<C_t, h_t> + D u_t) silu(z_t).
+// u, delta, z     [batch, length, channels]
+// A               [channels, state]
+// B, C            [batch, length, state]
+// D, delta_bias   [channels]
+// delta_softplus  delta becomes softplus(delta + delta_bias): the identity above 20
+// reverse         from the last token to the first
+// Views with a contiguous last dimension (slices of a projection) are read in place.
+at::Tensor selective_scan(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
+                          const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
+                          const OptionalTensor& z, const OptionalTensor& delta_bias,
+                          bool delta_softplus, bool reverse);
+
+// Depthwise convolution over the tokens t - taps + 1 .. t (zeros before the first):
+//   out_t = bias + sum_k weight[k] x_{t - (taps - 1) + k},   through SiLU where asked.
+// x       [batch, length, channels], its last dimension contiguous or copied
+// weight  [channels, taps]
+// bias    [channels]
+// reverse the mirror image: the tokens t + taps - 1 .. t
+at::Tensor causal_conv1d(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias,
+                         bool silu, bool reverse);
+
+// s = x + residual (x alone without residual); returns (s / sqrt(mean(s^2) + eps) * weight, s), the
+// mean over the last dimension. Any shape; weight [channels].
+std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const OptionalTensor& residual,
+                                                const at::Tensor& weight, double eps);
+
+// The same without a residual, the norm alone.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+}  // namespace vim::ops

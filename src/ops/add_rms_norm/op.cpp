@@ -1,0 +1,159 @@
+#include "ops/add_rms_norm/op.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "ops/autograd.h"
+#include "ops/check.h"
+
+namespace vim::ops {
+namespace {
+
+using Pair = std::tuple<at::Tensor, at::Tensor>;
+
+Pair call_add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                       double eps) {
+  static const auto op = find_op<decltype(call_add_rms_norm)>("add_rms_norm");
+  return op.call(x, residual, weight, eps);
+}
+
+}  // namespace
+
+// Without a residual the sum is x itself, which an operator could not return without a copy.
+Pair add_rms_norm(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight,
+                  double eps) {
+  if (residual.has_value() && residual->defined()) {
+    return call_add_rms_norm(x, *residual, weight, eps);
+  }
+  return {rms_norm(x, weight, eps), x};
+}
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  static const auto op = find_op<decltype(rms_norm)>("rms_norm");
+  return op.call(x, weight, eps);
+}
+
+namespace norm {
+
+void check_args(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight) {
+  constexpr const char* kOp = "rms_norm";
+  TORCH_CHECK(x.dim() >= 1 && x.size(-1) >= 1, kOp, ": x must be [..., channels], got ", x.sizes());
+  check_tensor(kOp, "residual", residual, x.sizes(), "the shape of x", x);
+  check_tensor(kOp, "weight", weight, {x.size(-1)}, "[channels]", x);
+}
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+using Triple = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+
+Triple run_forward(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight,
+                   double eps) {
+  static const auto op = find_op<decltype(run_forward)>("_rms_norm_forward");
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return op.call(x, residual, weight, eps);
+}
+
+Pair run_backward(const at::Tensor& grad_y, const OptionalTensor& grad_sum, const at::Tensor& sum,
+                  const at::Tensor& weight, const at::Tensor& scale) {
+  static const auto op = find_op<decltype(run_backward)>("_rms_norm_backward");
+  return op.call(grad_y.defined() ? grad_y : at::zeros_like(sum), grad_sum, sum, weight, scale);
+}
+
+class RmsNorm : public Function<RmsNorm> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            double eps) {
+    auto [y, sum, scale] = run_forward(x, std::nullopt, weight, eps);
+    context->save_for_backward({x, weight, scale});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const variable_list saved = context->get_saved_variables();
+    auto [x, weight] = run_backward(grads[0], std::nullopt, saved[0], saved[1], saved[2]);
+    return {x, weight, Variable()};
+  }
+};
+
+class AddRmsNorm : public Function<AddRmsNorm> {
+ public:
+  static variable_list forward(AutogradContext* context, const at::Tensor& x,
+                               const at::Tensor& residual, const at::Tensor& weight, double eps) {
+    auto [y, sum, scale] = run_forward(x, residual, weight, eps);
+    context->save_for_backward({sum, weight, scale});
+    context->set_materialize_grads(false);
+    return {y, sum};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const variable_list saved = context->get_saved_variables();
+    auto [x, weight] = run_backward(grads[0], grads[1], saved[0], saved[1], saved[2]);
+    return {x, x, weight, Variable()};
+  }
+};
+
+Pair autograd_add(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                  double eps) {
+  if (needs_graph(x, residual, weight)) {
+    const variable_list out = AddRmsNorm::apply(x, residual, weight, eps);
+    return {out[0], out[1]};
+  }
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return call_add_rms_norm(x, residual, weight, eps);
+}
+
+at::Tensor autograd(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (needs_graph(x, weight)) return RmsNorm::apply(x, weight, eps);
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return rms_norm(x, weight, eps);
+}
+
+// The public operators without a gradient, on any device.
+Pair add_by_parts(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                  double eps) {
+  auto [y, sum, scale] = run_forward(x, residual, weight, eps);
+  return {y, sum};
+}
+at::Tensor by_parts(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  return std::get<0>(run_forward(x, std::nullopt, weight, eps));
+}
+
+Triple meta_forward(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight,
+                    double /*eps*/) {
+  check_args(x, residual, weight);
+  const bool added = residual.has_value() && residual->defined();
+  return {at::empty(x.sizes(), x.options()),
+          added ? at::empty(x.sizes(), x.options()) : at::empty({0}, x.options()),
+          at::empty(x.sizes().slice(0, x.dim() - 1), x.options())};
+}
+
+Pair meta_backward(const at::Tensor& /*grad_y*/, const OptionalTensor& /*grad_sum*/,
+                   const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& /*scale*/) {
+  return {at::empty(sum.sizes(), sum.options()), at::empty(weight.sizes(), weight.options())};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(vim, Autograd, m) {
+  m.impl("add_rms_norm", autograd_add);
+  m.impl("rms_norm", autograd);
+}
+
+TORCH_LIBRARY_IMPL(vim, CompositeExplicitAutograd, m) {
+  m.impl("add_rms_norm", add_by_parts);
+  m.impl("rms_norm", by_parts);
+}
+
+TORCH_LIBRARY_IMPL(vim, Meta, m) {
+  m.impl("_rms_norm_forward", meta_forward);
+  m.impl("_rms_norm_backward", meta_backward);
+}
+
+}  // namespace norm
+}  // namespace vim::ops

@@ -1,0 +1,45 @@
+// Every operator of this project. A public operator is differentiable; the pair of `_forward` and
+// `_backward` under it does the work and is registered for each device. A new one: its schema here,
+// its folder beside (op.cpp: checks, shapes, autograd; cpu.cpp; cuda.cpp), its function in
+// vim/ops/ops.h.
+#include <torch/library.h>
+
+#include "ops/autograd.h"
+
+TORCH_LIBRARY(vim, m) {
+  m.def(
+      "selective_scan(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, "
+      "Tensor? delta_bias, bool delta_softplus, bool reverse) -> Tensor");
+  m.def(
+      "_selective_scan_forward(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, "
+      "Tensor? z, Tensor? delta_bias, bool delta_softplus, bool reverse) "
+      "-> (Tensor out, Tensor states)");
+  m.def(
+      "_selective_scan_backward(Tensor grad, Tensor states, Tensor u, Tensor delta, Tensor A, "
+      "Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? delta_bias, bool delta_softplus, "
+      "bool reverse) -> (Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor D, Tensor z, "
+      "Tensor delta_bias)");
+
+  m.def("causal_conv1d(Tensor x, Tensor weight, Tensor? bias, bool silu, bool reverse) -> Tensor");
+  m.def(
+      "_causal_conv1d_backward(Tensor grad, Tensor x, Tensor weight, Tensor? bias, bool silu, "
+      "bool reverse) -> (Tensor x, Tensor weight, Tensor bias)");
+
+  m.def("add_rms_norm(Tensor x, Tensor residual, Tensor weight, float eps) -> (Tensor, Tensor)");
+  m.def("rms_norm(Tensor x, Tensor weight, float eps) -> Tensor");
+  m.def(
+      "_rms_norm_forward(Tensor x, Tensor? residual, Tensor weight, float eps) "
+      "-> (Tensor y, Tensor sum, Tensor scale)");
+  m.def(
+      "_rms_norm_backward(Tensor grad_y, Tensor? grad_sum, Tensor sum, Tensor weight, Tensor "
+      "scale) "
+      "-> (Tensor x, Tensor weight)");
+}
+
+TORCH_LIBRARY_IMPL(vim, Autograd, m) {
+  using torch::CppFunction;
+  for (const char* name :
+       {"_selective_scan_backward", "_causal_conv1d_backward", "_rms_norm_backward"}) {
+    m.impl(name, CppFunction::makeFromBoxedFunction<&vim::ops::once_differentiable>());
+  }
+}

@@ -1,0 +1,376 @@
+// Selective scan, channels as lanes. One block of channels (a vector) goes through the tokens in
+// chunks; within a chunk a few states at a time stay in registers and pass over its tokens, so that
+// a token costs, for each state, one vector exponential and two multiply-adds.
+//
+// The backward pass walks the chunks from the last to the first. It recomputes the chunk's states
+// and decays from the saved state before it into a scratch that fits the L1 cache, then goes back
+// through the tokens. The gradients of B and C are sums over channels: they are kept per lane over
+// all blocks of a group, and the lanes are added once a chunk. Every sum has a fixed order,
+// whatever the threads.
+#include "ops/selective_scan/cpu_kernel.h"
+
+#include "ops/simd.h"
+
+namespace vim::ops::VIM_ISA {
+namespace {
+
+using scan::Backward;
+using scan::Forward;
+using scan::Inputs;
+using scan::kChunk;
+
+// States that pass over a chunk together: bounded by registers.
+#if defined(__AVX512F__)
+constexpr int kTogether = 4;
+#else
+constexpr int kTogether = 2;
+#endif
+
+// A place in the work: one sample, one block of channels, one chunk of tokens.
+struct Place {
+  int64_t sample, channel, token;
+  int lanes, tokens;
+};
+
+template <class T>
+using Row = T[kLanes<T>];
+
+VIM_INLINE int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+VIM_INLINE int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+template <class T>
+VIM_INLINE Vector<T> optional(const T* values, const Place& at, T otherwise) {
+  return values ? load(values + at.channel, at.lanes) : broadcast(otherwise);
+}
+
+template <class T>
+VIM_INLINE Vector<T> read(const Rows<const T>& rows, const Place& at, int t) {
+  return load(rows.at(at.sample, at.token + t) + at.channel, at.lanes);
+}
+template <class T>
+VIM_INLINE void write(const Rows<T>& rows, const Place& at, int t, Vector<T> v) {
+  store(rows.at(at.sample, at.token + t) + at.channel, v, at.lanes);
+}
+
+// The chunk's token-wise values: delta, delta * u, and D * u, where the sum over states begins.
+template <class T>
+VIM_INLINE void prepare(const Inputs<T>& in, const Place& at, Row<T>* delta, Row<T>* delta_u,
+                        Row<T>* y) {
+  const Vector<T> bias = optional(in.delta_bias, at, T(0)), D = optional(in.D, at, T(0));
+  for (int t = 0; t < at.tokens; ++t) {
+    const Vector<T> u = read(in.u, at, t);
+    Vector<T> d = read(in.delta, at, t) + bias;
+    if (in.delta_softplus) d = softplus<T>(d);
+    store(delta[t], d);
+    store(delta_u[t], d * u);
+    store(y[t], D * u);
+  }
+}
+
+// Takes `kStates` states over the chunk and adds what they contribute to y. `keep` receives, for
+// each token and state, what the backward pass needs.
+template <int kStates, class T, class Keep>
+VIM_INLINE void scan_states(const Inputs<T>& in, const Place& at, int64_t first,
+                            const Row<T>* delta, const Row<T>* delta_u, Row<T>* state, Row<T>* y,
+                            Keep keep) {
+  Vector<T> A[kStates], h[kStates];
+#pragma GCC unroll 8
+  for (int j = 0; j < kStates; ++j) {
+    A[j] = load(in.A + (first + j) * in.channels + at.channel, at.lanes);
+    h[j] = load(state[first + j]);
+  }
+  for (int t = 0; t < at.tokens; ++t) {
+    const T* B = in.B.at(at.sample, at.token + t) + first;
+    const T* C = in.C.at(at.sample, at.token + t) + first;
+    const Vector<T> d = load(delta[t]), x = load(delta_u[t]);
+    Vector<T> sum = load(y[t]);
+#pragma GCC unroll 8
+    for (int j = 0; j < kStates; ++j) {
+      const Vector<T> decay = exp2<T>(d * A[j]);
+      h[j] = decay * h[j] + x * B[j];
+      sum += h[j] * C[j];
+      keep(t, first + j, decay, h[j]);
+    }
+    store(y[t], sum);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < kStates; ++j) store(state[first + j], h[j]);
+}
+
+template <class T, class Keep>
+VIM_INLINE void scan_chunk(const Inputs<T>& in, const Place& at, const Row<T>* delta,
+                           const Row<T>* delta_u, Row<T>* state, Row<T>* y, Keep keep) {
+  int64_t first = 0;
+  for (; first + kTogether <= in.state; first += kTogether) {
+    scan_states<kTogether>(in, at, first, delta, delta_u, state, y, keep);
+  }
+  for (; first < in.state; ++first) {
+    scan_states<1>(in, at, first, delta, delta_u, state, y, keep);
+  }
+}
+
+template <class T>
+void forward_block(const Forward<T>& work, Place at, T* scratch) {
+  const Inputs<T>& in = work.in;
+  Row<T> delta[kChunk], delta_u[kChunk], y[kChunk];
+  Row<T>* state = (Row<T>*)scratch;
+  for (int64_t n = 0; n < in.state; ++n) store(state[n], Vector<T>{});
+
+  T* saved = work.states;
+  if (saved) saved += at.sample * divide_up(in.length, kChunk) * in.state * in.channels;
+  for (at.token = 0; at.token < in.length; at.token += kChunk) {
+    at.tokens = (int)smaller(kChunk, in.length - at.token);
+    if (saved) {
+      for (int64_t n = 0; n < in.state; ++n, saved += in.channels) {
+        store(saved + at.channel, load(state[n]), at.lanes);
+      }
+    }
+    prepare(in, at, delta, delta_u, y);
+    scan_chunk(in, at, delta, delta_u, state, y, [](auto...) {});
+    for (int t = 0; t < at.tokens; ++t) {
+      Vector<T> out = load(y[t]);
+      if (in.z.data) {
+        const Vector<T> z = read(in.z, at, t);
+        out *= z * sigmoid<T>(z);
+      }
+      write(work.out, at, t, out);
+    }
+  }
+}
+
+template <class T>
+void forward(const Forward<T>& work, int64_t begin, int64_t end, T* scratch) {
+  const int64_t blocks = divide_up(work.in.channels, kLanes<T>);
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t channel = item % blocks * kLanes<T>;
+    const int lanes = (int)smaller(kLanes<T>, work.in.channels - channel);
+    forward_block(work, {item / blocks, channel, 0, lanes, 0}, scratch);
+  }
+}
+
+// What the backward pass of a group keeps in its thread's scratch; n is the number of states.
+template <class T>
+struct Scratch {
+  Row<T>* state;           // [n]
+  Row<T>* decay;           // [n, kChunk]
+  Row<T>* history;         // [n, kChunk + 1], the state before the chunk first
+  Row<T>*grad_B, *grad_C;  // [kChunk, n], lanes not yet added
+  Row<T>* carried;         // [blocks, n], gradient of the state before the chunk
+  Row<T> delta[kChunk], delta_u[kChunk], y[kChunk];
+  Row<T> grad_y[kChunk], grad_delta[kChunk], grad_delta_u[kChunk];
+};
+
+template <class T>
+VIM_INLINE int64_t scratch_rows(int64_t states, int64_t blocks) {
+  return states * (1 + kChunk + (kChunk + 1) + 2 * kChunk + blocks);
+}
+
+template <class T>
+VIM_INLINE Scratch<T> divide_scratch(T* memory, int64_t states) {
+  Scratch<T> s;
+  s.state = (Row<T>*)memory;
+  s.decay = s.state + states;
+  s.history = s.decay + states * kChunk;
+  s.grad_B = s.history + states * (kChunk + 1);
+  s.grad_C = s.grad_B + states * kChunk;
+  s.carried = s.grad_C + states * kChunk;
+  return s;
+}
+
+template <class T>
+VIM_INLINE void recompute_chunk(const Backward<T>& work, const Place& at, Scratch<T>& s) {
+  const Inputs<T>& in = work.in;
+  const int64_t chunks = divide_up(in.length, kChunk);
+  const T* saved = work.states + (at.sample * chunks + at.token / kChunk) * in.state * in.channels;
+  for (int64_t n = 0; n < in.state; ++n) {
+    const Vector<T> h = load(saved + n * in.channels + at.channel, at.lanes);
+    store(s.state[n], h);
+    store(s.history[n * (kChunk + 1)], h);
+  }
+  prepare(in, at, s.delta, s.delta_u, s.y);
+  Row<T>*decays = s.decay, *history = s.history;
+  scan_chunk(
+      in, at, s.delta, s.delta_u, s.state,
+      s.y, [=](int t, int64_t n, Vector<T> decay, Vector<T> h) __attribute__((always_inline)) {
+        store(decays[n * kChunk + t], decay);
+        store(history[n * (kChunk + 1) + t + 1], h);
+      });
+}
+
+// Through the gate to the gradient of the scan's output; with it those of z and D.
+template <class T>
+VIM_INLINE void gate_backward(const Backward<T>& work, const Place& at, Scratch<T>& s) {
+  const Inputs<T>& in = work.in;
+  Vector<T> grad_D = {};
+  for (int t = 0; t < at.tokens; ++t) {
+    Vector<T> grad_y = read(work.grad_out, at, t);
+    if (in.z.data) {
+      const Vector<T> z = read(in.z, at, t), gate = sigmoid<T>(z);
+      const Vector<T> slope = gate * (T(1) + z * (T(1) - gate));
+      write(work.grad_z, at, t, grad_y * load(s.y[t]) * slope);
+      grad_y *= z * gate;
+    }
+    if (in.D) grad_D += grad_y * read(in.u, at, t);
+    store(s.grad_y[t], grad_y);
+    store(s.grad_delta[t], Vector<T>{});
+    store(s.grad_delta_u[t], Vector<T>{});
+  }
+  if (in.D) {
+    T* to = work.grad_D + at.sample * in.channels + at.channel;
+    store(to, load(to, at.lanes) + grad_D, at.lanes);
+  }
+}
+
+template <int kStates, class T>
+VIM_INLINE void states_backward(const Backward<T>& work, const Place& at, int64_t first,
+                                Row<T>* carried, Scratch<T>& s) {
+  const Inputs<T>& in = work.in;
+  T* grad_A_rows = work.grad_A + (at.sample * in.state + first) * in.channels + at.channel;
+  Vector<T> A[kStates], grad_A[kStates], grad_h[kStates], h[kStates];
+#pragma GCC unroll 8
+  for (int j = 0; j < kStates; ++j) {
+    A[j] = load(in.A + (first + j) * in.channels + at.channel, at.lanes);
+    grad_A[j] = load(grad_A_rows + j * in.channels, at.lanes);
+    grad_h[j] = load(carried[first + j]);
+    h[j] = load(s.history[(first + j) * (kChunk + 1) + at.tokens]);
+  }
+  for (int t = at.tokens - 1; t >= 0; --t) {
+    const T* B = in.B.at(at.sample, at.token + t) + first;
+    const T* C = in.C.at(at.sample, at.token + t) + first;
+    Row<T>*grad_B = s.grad_B + t * in.state + first, *grad_C = s.grad_C + t * in.state + first;
+    const Vector<T> delta = load(s.delta[t]), x = load(s.delta_u[t]), grad_y = load(s.grad_y[t]);
+    Vector<T> grad_delta = load(s.grad_delta[t]), grad_x = load(s.grad_delta_u[t]);
+#pragma GCC unroll 8
+    for (int j = 0; j < kStates; ++j) {
+      grad_h[j] += grad_y * C[j];
+      store(grad_C[j], load(grad_C[j]) + grad_y * h[j]);
+      store(grad_B[j], load(grad_B[j]) + grad_h[j] * x);
+      grad_x += grad_h[j] * B[j];
+      grad_h[j] *= load(s.decay[(first + j) * kChunk + t]);
+      h[j] = load(s.history[(first + j) * (kChunk + 1) + t]);
+      const Vector<T> grad_exponent = grad_h[j] * h[j];
+      grad_A[j] += grad_exponent * delta;
+      grad_delta += grad_exponent * A[j];
+    }
+    store(s.grad_delta[t], grad_delta);
+    store(s.grad_delta_u[t], grad_x);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < kStates; ++j) {
+    store(grad_A_rows + j * in.channels, grad_A[j], at.lanes);
+    store(carried[first + j], grad_h[j]);
+  }
+}
+
+// The gradients of u and of delta as it was given, before bias and softplus.
+template <class T>
+VIM_INLINE void finish_tokens(const Backward<T>& work, const Place& at, Scratch<T>& s) {
+  const Inputs<T>& in = work.in;
+  constexpr T kLn2 = T(0.69314718055994530942);  // A comes times log2(e)
+  const Vector<T> bias = optional(in.delta_bias, at, T(0)), D = optional(in.D, at, T(0));
+  Vector<T> grad_bias = {};
+  for (int t = 0; t < at.tokens; ++t) {
+    const Vector<T> u = read(in.u, at, t), grad_x = load(s.grad_delta_u[t]);
+    write(work.grad_u, at, t, grad_x * load(s.delta[t]) + load(s.grad_y[t]) * D);
+    Vector<T> grad_delta = load(s.grad_delta[t]) * kLn2 + grad_x * u;
+    if (in.delta_softplus) {
+      const Vector<T> given = read(in.delta, at, t) + bias;
+      grad_delta = given > T(20) ? grad_delta : grad_delta * sigmoid<T>(given);
+    }
+    write(work.grad_delta, at, t, grad_delta);
+    grad_bias += grad_delta;
+  }
+  if (in.delta_bias) {
+    T* to = work.grad_delta_bias + at.sample * in.channels + at.channel;
+    store(to, load(to, at.lanes) + grad_bias, at.lanes);
+  }
+}
+
+template <class T>
+void block_backward(const Backward<T>& work, const Place& at, Row<T>* carried, Scratch<T>& s) {
+  recompute_chunk(work, at, s);
+  gate_backward(work, at, s);
+  int64_t first = 0;
+  for (; first + kTogether <= work.in.state; first += kTogether) {
+    states_backward<kTogether>(work, at, first, carried, s);
+  }
+  for (; first < work.in.state; ++first) states_backward<1>(work, at, first, carried, s);
+  finish_tokens(work, at, s);
+}
+
+// Adds the lanes of the chunk's grad_B or grad_C.
+template <class T>
+void add_lanes(const Row<T>* rows, const Inputs<T>& in, const Place& at, const Rows<T>& to) {
+  constexpr int kWidth = kLanes<T>;
+  for (int t = 0; t < at.tokens; ++t, rows += in.state) {
+    T* out = to.at(at.sample, at.token + t);
+    for (int64_t first = 0; first < in.state; first += kWidth) {
+      const int count = (int)smaller(kWidth, in.state - first);
+      Vector<T> v[kWidth];
+      for (int i = 0; i < kWidth; ++i) v[i] = i < count ? load(rows[first + i]) : Vector<T>{};
+      store(out + first, sums<T>(v), count);
+    }
+  }
+}
+
+template <class T>
+void group_backward(const Backward<T>& work, int64_t sample, int64_t group, T* memory) {
+  const Inputs<T>& in = work.in;
+  Scratch<T> s = divide_scratch(memory, in.state);
+  const int64_t blocks = divide_up(in.channels, kLanes<T>);
+  const int64_t per_group = divide_up(blocks, work.groups);
+  const int64_t begin = smaller(group * per_group, blocks);
+  const int64_t end = smaller(begin + per_group, blocks);
+  Rows<T> grad_B = work.grad_B, grad_C = work.grad_C;
+  grad_B.data += group * work.group_stride;
+  grad_C.data += group * work.group_stride;
+  for (int64_t i = 0; i < (end - begin) * in.state; ++i) store(s.carried[i], Vector<T>{});
+
+  for (int64_t chunk = divide_up(in.length, kChunk) - 1; chunk >= 0; --chunk) {
+    Place at{sample, 0, chunk * kChunk, 0, (int)smaller(kChunk, in.length - chunk * kChunk)};
+    for (int64_t i = 0; i < kChunk * in.state; ++i) {
+      store(s.grad_B[i], Vector<T>{});
+      store(s.grad_C[i], Vector<T>{});
+    }
+    for (int64_t block = begin; block < end; ++block) {
+      at.channel = block * kLanes<T>;
+      at.lanes = (int)smaller(kLanes<T>, in.channels - at.channel);
+      block_backward(work, at, s.carried + (block - begin) * in.state, s);
+    }
+    add_lanes(s.grad_B, in, at, grad_B);
+    add_lanes(s.grad_C, in, at, grad_C);
+  }
+}
+
+template <class T>
+void backward(const Backward<T>& work, int64_t begin, int64_t end, T* scratch) {
+  for (int64_t item = begin; item < end; ++item) {
+    group_backward(work, item / work.groups, item % work.groups, scratch);
+  }
+}
+
+template <class T>
+int64_t forward_scratch(const Inputs<T>& in) {
+  return in.state * kLanes<T>;
+}
+
+template <class T>
+int64_t backward_scratch(const Inputs<T>& in, int64_t groups) {
+  const int64_t blocks = divide_up(divide_up(in.channels, kLanes<T>), groups);
+  return scratch_rows<T>(in.state, blocks) * kLanes<T>;
+}
+
+}  // namespace
+
+template <class T>
+constexpr scan::Kernels<T> kernels{kLanes<T>, forward<T>, backward<T>, forward_scratch<T>,
+                                   backward_scratch<T>};
+
+extern const scan::Kernels<float> scan_f32 = kernels<float>;
+extern const scan::Kernels<double> scan_f64 = kernels<double>;
+
+}  // namespace vim::ops::VIM_ISA
