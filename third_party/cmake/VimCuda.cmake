@@ -1,0 +1,72 @@
+# Decides from VIM_CUDA and what is installed whether this is a CUDA build, and sets VIM_WITH_CUDA to ON or OFF.
+# In a CUDA build the language CUDA is enabled, VIM_WITH_CUDA is also a macro, and every program links
+# LibTorch::cuda. A module then adds its kernels so:
+#
+#   if(VIM_WITH_CUDA)
+#     target_sources(vim_ops PRIVATE scan/cuda.cpp scan/forward.cu)
+#   endif()
+
+# Sets `reason` to why a CUDA build is not possible here, or to nothing, and `nvcc` to the compiler.
+function(vim_find_cuda)
+  if(NOT TARGET LibTorch::cuda)
+    set(reason "LibTorch in ${LibTorch_ROOT} has no CUDA half" PARENT_SCOPE)
+    return()
+  endif()
+
+  # Wheels keep cuDNN, cuBLAS and the others apart from libtorch_cuda.so, which is useless without them.
+  try_compile(links SOURCES ${PROJECT_SOURCE_DIR}/third_party/cmake/cuda_check.cpp
+    LINK_LIBRARIES LibTorch::cuda NO_CACHE)
+  if(NOT links)
+    set(reason "the CUDA libraries of LibTorch in ${LibTorch_ROOT} (cuDNN, cuBLAS, NCCL...) are not installed"
+      PARENT_SCOPE)
+    return()
+  endif()
+
+  # CMAKE_CUDA_COMPILER and CUDACXX overrule the compiler beside LibTorch, which is the matching one.
+  set(nvcc ${CMAKE_CUDA_COMPILER})
+  if(NOT nvcc)
+    set(nvcc $ENV{CUDACXX})
+  endif()
+  find_program(nvcc nvcc NO_CACHE
+    HINTS ${LibTorch_ROOT}/../nvidia/cu${LibTorch_CUDA_MAJOR}/bin PATHS /usr/local/cuda/bin)
+  if(NOT nvcc)
+    set(reason "there is no nvcc in PATH, in /usr/local/cuda/bin or beside LibTorch" PARENT_SCOPE)
+    return()
+  endif()
+  execute_process(COMMAND ${nvcc} --version OUTPUT_VARIABLE version)
+  string(REGEX REPLACE ".*release ([0-9]+)\\..*" "\\1" version "${version}")
+  if(NOT version EQUAL LibTorch_CUDA_MAJOR)
+    set(reason "${nvcc} is of CUDA ${version}, LibTorch of CUDA ${LibTorch_CUDA_MAJOR}" PARENT_SCOPE)
+    return()
+  endif()
+  set(reason "" PARENT_SCOPE)
+  set(nvcc ${nvcc} PARENT_SCOPE)
+endfunction()
+
+set(VIM_WITH_CUDA OFF)
+if(NOT VIM_CUDA)
+  return()
+endif()
+vim_find_cuda()
+if(reason AND VIM_CUDA STREQUAL AUTO)
+  message(STATUS "CUDA: not used, because ${reason}")
+  return()
+elseif(reason)
+  message(FATAL_ERROR "VIM_CUDA=ON, but ${reason}. "
+    "`VIM_CUDA=ON bash tools/setup.sh` fetches a complete set; VIM_CUDA=OFF builds for the CPU alone.")
+endif()
+
+# Ampere and Ada run the code for 80, Hopper its own, later GPUs translate the PTX of 90 when they load it.
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+endif()
+set(CMAKE_CUDA_COMPILER ${nvcc})
+set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
+set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # the static one would be a second runtime beside LibTorch's
+set(CMAKE_CUDA_STANDARD 17)             # CMake 3.25 does not know how to ask this nvcc for 20
+enable_language(CUDA)
+list(APPEND CMAKE_BUILD_RPATH ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES})
+target_compile_definitions(vim_options INTERFACE VIM_WITH_CUDA)
+target_link_libraries(vim_options INTERFACE LibTorch::cuda)
+set(VIM_WITH_CUDA ON)
+message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES} by ${nvcc}")
