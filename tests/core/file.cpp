@@ -31,6 +31,16 @@ TEST_CASE("A full disk is an error that names the file") {
   CHECK_THROWS_WITH(full.write("x"), Catch::Contains("/dev/full: cannot write: No space left"));
 }
 
-TEST_CASE("A file that is not there is an error that names it") {
+TEST_CASE("A file is read whole, whatever its size") {
+  const vim::test::ScratchFolder folder;
+  for (size_t size : {0, 1, 65535, 65536, 65537, 200000}) {
+    const std::string content(size, 'x');
+    vim::write_atomically(folder / "file", content);
+    CHECK(vim::read_file(folder / "file") == content);
+  }
+}
+
+TEST_CASE("A file that is not there, and a folder, are errors that name it") {
   CHECK_THROWS_WITH(vim::read_file("/no/such/file"), "/no/such/file: cannot open: No such file or directory");
+  CHECK_THROWS_WITH(vim::read_file("/tmp"), "/tmp: cannot read: Is a directory");
 }
