@@ -1,6 +1,7 @@
 // One declaration a config field.
 //
-// A config is a plain struct whose defaults are its member initialisers, and one function beside it:
+// A config is a plain struct whose defaults are its member initialisers, and one function beside
+// it:
 //
 //   struct OptimConfig {
 //     double lr = 5e-4;
@@ -11,11 +12,14 @@
 //     v("weight_decay", c.weight_decay, "Decoupled weight decay.", config::at_least(0));
 //   }
 //
-// Reading, writing and the reference of all keys are visitors over that function (config/config.h).
+// Reading, writing and the reference of all keys (config/config.h) are visitors over that function.
+// Rules that span fields: `check`, see config/problems.h.
 //
-// A field may be: bool, int64_t, double, std::string; an enum with names (below); std::optional of these,
-// whose empty state is written `auto`; std::vector and std::array of these; a struct with `describe`; and a
-// std::vector of std::variant of such structs, a list whose entries are named by each struct's `kName`:
+// A field may be: bool, int64_t, double, std::string; an enum with names (config/leaf.h);
+// std::optional of these, whose empty state is written `auto`; std::vector and std::array; a struct
+// with `describe`; and a std::vector of std::variant of such structs, a list whose entries are
+// named by each struct's `kName` and explained by its `kDoc` (both static constexpr
+// std::string_view):
 //
 //   transforms:
 //     - random_resized_crop: {size: 224}    # a map sets the fields
@@ -25,52 +29,79 @@
 // A type of your own takes part as a leaf: specialise Leaf<T>.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <functional>
-#include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
+#include "vim/config/codec.h"
+
 namespace vim::config {
 
-// A value of the YAML file with its place, independent of the parser.
-struct Node {
-  enum class Kind { kNull, kScalar, kSequence, kMap };
-  Kind kind = Kind::kNull;
-  std::string scalar;                                    // kScalar, as written
-  bool quoted = false;                                   // kScalar
-  std::vector<Node> items;                               // kSequence
-  std::vector<std::pair<std::string, Node>> entries;     // kMap, in order; keys unique
-  std::vector<std::string> places;                       // kMap: "file:line:column" of each key
-  std::string place;                                     // "configs/x.yaml:6:7" or "--set optim.lr"
+// What a list entry can be.
+struct Alternative {
+  std::string name;
+  std::string doc;
+  Describe describe;  // with its defaults
 };
 
-// A bound on a number or a string; `violated` returns "" or what is expected, as in "expected a number > 0".
-struct Rule {
-  double minimum = -std::numeric_limits<double>::infinity();
-  double maximum = std::numeric_limits<double>::infinity();
-  bool exclusive_minimum = false;
-  bool not_empty = false;
+// A field, whatever its type.
+class Field {
+ public:
+  virtual ~Field() = default;
+  virtual void read(const Node& node, const Problems& problems) = 0;
+  virtual Node write() const = 0;
+  virtual void check(const Rule& rule, const Problems& problems) const = 0;
+  virtual std::string kind(const Rule& rule) const = 0;       // "a number > 0"
+  virtual Describe fields() = 0;                              // of a struct, else empty
+  virtual std::vector<Alternative> alternatives() const = 0;  // of a list of variants, else empty
 };
-inline constexpr Rule any{};
-inline constexpr Rule positive{.minimum = 0, .exclusive_minimum = true};
-inline constexpr Rule fraction{.minimum = 0, .maximum = 1};
-inline constexpr Rule not_empty{.not_empty = true};
-constexpr Rule at_least(double minimum) { return {.minimum = minimum}; }
-constexpr Rule between(double minimum, double maximum) { return {.minimum = minimum, .maximum = maximum}; }
 
-// The names of an enum's values, in the order of the reference. Specialise it as
-//   template <> inline constexpr auto enum_names<Pool> = named<Pool>({{Pool::kMean, "mean"}, ...});
-template <class E>
-using EnumName = std::pair<E, std::string_view>;
-template <class E, size_t N>
-constexpr std::array<EnumName<E>, N> named(const EnumName<E> (&names)[N]) {
-  return std::to_array(names);
+template <class T>
+std::vector<Alternative> alternatives_of(const T&) {
+  return {};
 }
-template <class E>
-inline constexpr auto enum_names = nullptr;
+template <class... Structs>
+std::vector<Alternative> alternatives_of(const std::vector<std::variant<Structs...>>&) {
+  return {{std::string(Structs::kName), std::string(Structs::kDoc),
+           [s = Structs{}](Visitor& v) mutable { describe(v, s); }}...};
+}
+
+template <class T>
+class FieldOf final : public Field {
+ public:
+  explicit FieldOf(T& value) : value_(value) {}
+  void read(const Node& node, const Problems& problems) override {
+    Codec<T>::read(node, value_, problems);
+  }
+  Node write() const override { return Codec<T>::write(value_); }
+  void check(const Rule& rule, const Problems& problems) const override {
+    Codec<T>::check(value_, rule, problems);
+  }
+  std::string kind(const Rule& rule) const override { return Codec<T>::kind(rule); }
+  Describe fields() override {
+    if constexpr (requires(Visitor & v) { describe(v, value_); }) return described(value_);
+    return {};
+  }
+  std::vector<Alternative> alternatives() const override { return alternatives_of(value_); }
+
+ private:
+  T& value_;
+};
+
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+
+  template <class T>
+  void operator()(std::string_view key, T& value, std::string_view doc, const Rule& rule = any) {
+    FieldOf<T> field(value);
+    visit(key, field, doc, rule);
+  }
+
+ protected:
+  virtual void visit(std::string_view key, Field& field, std::string_view doc,
+                     const Rule& rule) = 0;
+};
+
+}  // namespace vim::config

@@ -1,0 +1,282 @@
+#include "yaml_reader.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <sstream>
+
+#include "vim/core/text.h"
+
+namespace vim::config {
+namespace {
+
+// YAML that a config has no use for.
+struct Refusal {
+  Place place;
+  std::string sentence;
+};
+
+// What yaml-cpp says, and what a person can do about it.
+std::string explain(const std::string& message) {
+  using namespace YAML::ErrorMsg;
+  static const std::pair<std::string_view, std::string_view> kPlainer[] = {
+      {EOF_IN_SCALAR, "a quote is never closed"},
+      {END_OF_MAP, "this belongs to no key; check indentation and quotes"},
+      {END_OF_SEQ, "this belongs to no list entry; check indentation and quotes"},
+      {END_OF_MAP_FLOW, "a '{' is never closed"},
+      {END_OF_SEQ_FLOW, "a '[' is never closed"},
+      {MAP_VALUE, "no ':' can stand here; check indentation (no tabs) and quotes"},
+  };
+  const auto found =
+      std::ranges::find(kPlainer, message, [](const auto& item) { return item.first; });
+  return str("is not valid YAML: ", found == std::end(kPlainer) ? message : found->second);
+}
+
+// Turns the parser's events into nodes: yaml-cpp's own tree hides duplicate keys.
+class Builder final : public YAML::EventHandler {
+ public:
+  explicit Builder(const Place& start) : start_(start) {}
+
+  Node root;
+  // The first, noted rather than thrown: where the parser stumbles over the same text, it knows
+  // better.
+  std::optional<Refusal> refusal;
+
+  // Where a syntax error is: an unclosed bracket is where it was opened.
+  Place place_of(const YAML::Exception& error) const {
+    const bool unclosed = error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW ||
+                          error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW;
+    return unclosed && !open_.empty() ? open_.back().node.place : place(error.mark);
+  }
+
+  Place place(const YAML::Mark& mark) const {
+    Place place = start_;
+    if (place.line == 0 || mark.is_null()) return place;
+    place.line = mark.line + 1;
+    place.column = mark.column + 1;
+    return place;
+  }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    add(mark, "", anchor, Node{});
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    refuse_anchor(mark);
+    put(Node{});
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    Node node = Node::scalar(value);
+    node.quoted = tag == "!";  // so says yaml-cpp
+    const bool null = !node.quoted && (value == "null" || value == "~" || value.empty());
+    add(mark, node.quoted ? "" : tag, anchor, null ? Node{} : std::move(node));
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(mark, tag, anchor, Node::Kind::kSequence);
+  }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(mark, tag, anchor, Node::Kind::kMap);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapEnd() override { close(); }
+
+ private:
+  // A collection that is being read, and the key that waits for its value.
+  struct Open {
+    Node node;
+    std::optional<Entry> waiting;
+  };
+
+  void refuse(const Place& where, std::string_view sentence) {
+    if (!refusal) refusal = Refusal{where, std::string(sentence)};
+  }
+
+  void refuse_anchor(const YAML::Mark& mark) {
+    refuse(place(mark), "anchors and aliases (& and *) are not supported; write the value again");
+  }
+
+  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+            Node::Kind kind) {
+    Node node;
+    node.kind = kind;
+    prepare(mark, tag, anchor, node);
+    open_.push_back({std::move(node), {}});
+  }
+
+  void close() {
+    Node node = std::move(open_.back().node);
+    open_.pop_back();
+    put(std::move(node));
+  }
+
+  void add(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node node) {
+    prepare(mark, tag, anchor, node);
+    put(std::move(node));
+  }
+
+  void prepare(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node& node) {
+    node.place = place(mark);
+    if (anchor != 0) refuse_anchor(mark);
+    if (!tag.empty() && tag != "?") refuse(node.place, "tags (!) are not supported");
+  }
+
+  bool expects_key() const {
+    return !open_.empty() && open_.back().node.is_map() && !open_.back().waiting;
+  }
+
+  void put(Node node) {
+    if (open_.empty()) {
+      root = std::move(node);
+    } else if (expects_key()) {
+      if (node.kind != Node::Kind::kScalar) refuse(node.place, "a key has to be a word");
+      open_.back().waiting = Entry{node.text, {}, node.place};
+    } else if (Open& parent = open_.back(); parent.node.is_map()) {
+      // The parser places an absent value after whatever follows it.
+      if (node.kind == Node::Kind::kNull) node.place = parent.waiting->place;
+      parent.waiting->value = std::move(node);
+      parent.node.entries.push_back(std::move(*parent.waiting));
+      parent.waiting.reset();
+    } else {
+      parent.node.items.push_back(std::move(node));
+    }
+  }
+
+  const Place& start_;
+  std::vector<Open> open_;
+};
+
+bool is_name(std::string_view text) {
+  static constexpr std::string_view kLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+  return !text.empty() && kLetters.find(text[0]) != std::string_view::npos &&
+         text.find_first_not_of(std::string(kLetters) + "0123456789") == std::string_view::npos;
+}
+
+// Replaces ${NAME} and ${NAME:-default} by the environment, $${ by ${. Returns what is wrong, or
+// "".
+std::string expand(std::string& text) {
+  std::string expanded;
+  for (size_t i = 0; i < text.size();) {
+    const std::string_view rest = std::string_view(text).substr(i);
+    if (rest.starts_with("$${")) {
+      expanded += "${";
+      i += 3;
+    } else if (!rest.starts_with("${")) {
+      expanded += text[i++];
+    } else {
+      const size_t end = rest.find('}');
+      if (end == std::string_view::npos) return "'${' without '}'; write $${ for the characters ${";
+      const std::string_view inside = rest.substr(2, end - 2);
+      const size_t dash = inside.find(":-");
+      const std::string name(inside.substr(0, dash));
+      if (!is_name(name)) {
+        return str("'", name,
+                   "' cannot be an environment variable; write $${ for the characters ${");
+      }
+      const char* value = std::getenv(name.c_str());
+      const bool has_default = dash != std::string_view::npos;
+      if (value == nullptr && !has_default) {
+        return str("the environment variable ", name, " is not set; set it, or write ${", name,
+                   ":-default}");
+      }
+      // As in a shell, `:-` also replaces an empty value.
+      const bool use_default = has_default && (value == nullptr || *value == '\0');
+      expanded += use_default ? inside.substr(dash + 2) : std::string_view(value);
+      i += end + 1;
+    }
+  }
+  text = std::move(expanded);
+  return {};
+}
+
+void tidy(Node& node, Problems problems) {
+  if (node.kind == Node::Kind::kScalar) {
+    const std::string wrong = expand(node.text);
+    if (!wrong.empty()) problems.add(node.place, wrong);
+  }
+  for (size_t i = 0; i < node.items.size(); ++i) tidy(node.items[i], problems.at(i));
+  std::vector<Entry> unique;
+  for (Entry& entry : node.entries) {
+    Problems here = problems.at(entry.key);
+    const auto first = std::ranges::find(unique, entry.key, &Entry::key);
+    if (first != unique.end()) {
+      const int line = first->place.line;
+      here.add(entry.place, line > 0 ? str("is set twice, first in line ", line) : "is set twice");
+    } else if (entry.key == "<<") {
+      here.add(entry.place, "merge keys are not supported; write the keys, or use `base:`");
+    } else {
+      tidy(entry.value, here);
+      unique.push_back(std::move(entry));
+    }
+  }
+  node.entries = std::move(unique);
+}
+
+// The position of the first byte that is no UTF-8, or npos. (RFC 3629)
+size_t find_bad_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80   ? 1
+                          : lead < 0xc2 ? 0
+                          : lead < 0xe0 ? 2
+                          : lead < 0xf0 ? 3
+                          : lead < 0xf5 ? 4
+                                        : 0;
+    if (length == 0 || i + length > text.size()) return i;
+    char32_t code = length == 1 ? lead : lead & (0x7f >> length);
+    for (size_t j = 1; j < length; ++j) {
+      const auto next = static_cast<unsigned char>(text[i + j]);
+      if ((next & 0xc0) != 0x80) return i;
+      code = code << 6 | (next & 0x3f);
+    }
+    const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
+    if (overlong || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return i;
+    i += length;
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
+
+Node read_yaml(std::string_view text, const Place& start, Problems problems) {
+  if (find_bad_utf8(text) != std::string_view::npos) {
+    Place place = start;
+    if (place.line != 0) {
+      const std::string_view before = text.substr(0, find_bad_utf8(text));
+      place.line = static_cast<int>(1 + std::ranges::count(before, '\n'));
+      place.column = static_cast<int>(before.size() - (before.rfind('\n') + 1) + 1);
+    }
+    problems.add(place, "is not UTF-8 text");
+    return {};
+  }
+  Builder builder(start);
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    if (!parser.HandleNextDocument(builder)) return {};
+    Builder second(start);
+    if (parser.HandleNextDocument(second)) {
+      problems.add(second.root.place, "a second document; a config is one");
+      return {};
+    }
+  } catch (const YAML::Exception& error) {
+    problems.add(builder.place_of(error), explain(error.msg));
+    return {};
+  }
+  if (builder.refusal) {
+    problems.add(builder.refusal->place, builder.refusal->sentence);
+    return {};
+  }
+  tidy(builder.root, problems);
+  return std::move(builder.root);
+}
+
+}  // namespace vim::config
