@@ -105,6 +105,9 @@ if [[ ! -e $libtorch ]]; then (fetch_libtorch); fi
 
 # --- Configure ------------------------------------------------------------------------------------------------
 # A second, fresh attempt for a build folder that no longer fits: interrupted, moved, or another compiler.
+mkdir -p build
+exec 9>build/setup.lock
+flock 9
 configure=(cmake --preset release -DCMAKE_PREFIX_PATH="$libtorch" -DVIM_CUDA="$cuda")
 if [[ ! -e build/release/build.ninja ]]; then say "configuring build/release"; fi
 "${configure[@]}" >/dev/null 2>&1 || "${configure[@]}" --fresh >/dev/null

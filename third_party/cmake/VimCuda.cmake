@@ -1,6 +1,6 @@
 # Decides from VIM_CUDA and what is installed whether this is a CUDA build, and sets VIM_WITH_CUDA to ON or OFF.
-# In a CUDA build the language CUDA is enabled, VIM_WITH_CUDA is also a macro, and every program links
-# LibTorch::cuda. A module then adds its kernels so:
+# In a CUDA build the language CUDA is enabled, and vim_torch brings the CUDA half of LibTorch and the macro
+# VIM_WITH_CUDA. A module then adds its kernels so:
 #
 #   if(VIM_WITH_CUDA)
 #     target_sources(vim_ops PRIVATE scan/cuda.cpp scan/forward.cu)
@@ -66,7 +66,7 @@ set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # the static one would be a second runti
 set(CMAKE_CUDA_STANDARD 17)             # CMake 3.25 does not know how to ask this nvcc for 20
 enable_language(CUDA)
 list(APPEND CMAKE_BUILD_RPATH ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES})
-target_compile_definitions(vim_options INTERFACE VIM_WITH_CUDA)
-target_link_libraries(vim_options INTERFACE LibTorch::cuda)
+target_compile_definitions(vim_torch INTERFACE VIM_WITH_CUDA)
+target_link_libraries(vim_torch INTERFACE LibTorch::cuda)
 set(VIM_WITH_CUDA ON)
 message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES} by ${nvcc}")

@@ -1,6 +1,9 @@
 # Every third party that the project links, in one place (versions, licences and reasons: third_party/README.md).
 
+# vim_torch is what modules link; in a CUDA build VimCuda.cmake adds to it.
 find_package(LibTorch REQUIRED)
+add_library(vim_torch INTERFACE)
+target_link_libraries(vim_torch INTERFACE LibTorch::cpu)
 find_package(Threads REQUIRED)
 # Debian keeps OpenCVConfig.cmake in a package that pulls in all of OpenCV (644 MB), so the two modules that
 # we use are found by hand.
