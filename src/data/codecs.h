@@ -1,0 +1,17 @@
+// The two image formats, one function each; image.cpp tells them apart.
+#pragma once
+
+#include <cstdint>
+#include <opencv2/core/mat.hpp>
+#include <string_view>
+
+namespace vim::data {
+
+// CV_8UC3, RGB. They throw Error with the reason alone.
+cv::Mat decode_jpeg(std::string_view bytes);
+cv::Mat decode_png(std::string_view bytes);
+
+// Throws where an image of that size is empty or above the limit.
+void check_declared_size(int64_t width, int64_t height);
+
+}  // namespace vim::data

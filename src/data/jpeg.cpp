@@ -1,0 +1,81 @@
+#include <turbojpeg.h>
+
+#include <memory>
+
+#include "data/codecs.h"
+#include "vim/core/error.h"
+#include "vim/core/text.h"
+
+namespace vim::data {
+namespace {
+
+struct Destroy {
+  void operator()(void* handle) const { tjDestroy(handle); }
+};
+
+// One decoder a thread: it keeps its tables and buffers from image to image.
+tjhandle decompressor() {
+  thread_local const std::unique_ptr<void, Destroy> handle(tjInitDecompress());
+  if (!handle) throw Error(str("no JPEG decoder: ", tjGetErrorStr2(nullptr)));
+  return handle.get();
+}
+
+// Whether the image itself ends; a thumbnail's end stands before the image's start of scan.
+bool has_end_marker(std::string_view bytes) {
+  const size_t end = bytes.rfind("\xff\xd9");
+  const size_t scan = bytes.rfind("\xff\xda");
+  return end != bytes.npos && scan != bytes.npos && end > scan;
+}
+
+// libjpeg goes on after a warning with grey or garbled pixels. Harmless is only what stands between
+// two intact segments of a file that is whole.
+void judge_warning(tjhandle handle, std::string_view bytes) {
+  const std::string_view reason = tjGetErrorStr2(handle);
+  if (reason.find("extraneous bytes before marker") != reason.npos && has_end_marker(bytes)) return;
+  if (!has_end_marker(bytes)) throw Error("the JPEG ends too early");
+  throw Error(str("damaged JPEG (", reason, ")"));
+}
+
+// The file holds inverted inks, as Adobe's programs write them and Pillow takes for granted.
+cv::Mat from_cmyk(const cv::Mat& inverted) {
+  cv::Mat rgb(inverted.size(), CV_8UC3);
+  for (int y = 0; y < rgb.rows; ++y) {
+    const auto* in = inverted.ptr<cv::Vec4b>(y);
+    auto* out = rgb.ptr<cv::Vec3b>(y);
+    for (int x = 0; x < rgb.cols; ++x) {
+      const int black = in[x][3];  // inverted: 255 is no ink
+      for (int c = 0; c < 3; ++c) {
+        // 255 - k - round(ink * (255 - k) / 255), with Pillow's rounding
+        const int product = (255 - in[x][c]) * black + 128;
+        out[x][c] = cv::saturate_cast<uint8_t>(black - (((product >> 8) + product) >> 8));
+      }
+    }
+  }
+  return rgb;
+}
+
+}  // namespace
+
+cv::Mat decode_jpeg(std::string_view bytes) {
+  const tjhandle handle = decompressor();
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  int width = 0, height = 0, subsampling = 0, colorspace = 0;
+  if (tjDecompressHeader3(handle, data, bytes.size(), &width, &height, &subsampling, &colorspace) !=
+          0 &&
+      tjGetErrorCode(handle) == TJERR_FATAL) {
+    throw Error(str("damaged JPEG header (", tjGetErrorStr2(handle), ")"));
+  }
+  check_declared_size(width, height);
+  const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
+  cv::Mat image(height, width, cmyk ? CV_8UC4 : CV_8UC3);
+  if (tjDecompress2(handle, data, bytes.size(), image.data, width, static_cast<int>(image.step),
+                    height, cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_LIMITSCANS) != 0) {
+    if (tjGetErrorCode(handle) == TJERR_FATAL) {
+      throw Error(str("damaged JPEG (", tjGetErrorStr2(handle), ")"));
+    }
+    judge_warning(handle, bytes);
+  }
+  return cmyk ? from_cmyk(image) : image;
+}
+
+}  // namespace vim::data

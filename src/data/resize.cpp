@@ -1,0 +1,210 @@
+// Two passes, along rows and then along columns, in Pillow's fixed point
+// (src/libImaging/Resample.c): weights have 22 fractional bits, and the image between the passes 8
+// bits a channel.
+#include "data/resize.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <vector>
+
+#include "vim/core/error.h"
+
+// The inner loops are compiled for AVX2 too and chosen when the program starts. Sanitizers are not
+// up at that moment.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define VIM_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define VIM_CLONES
+#endif
+
+namespace vim::data {
+namespace {
+
+constexpr int kFractionBits = 22;
+constexpr int32_t kHalf = 1 << (kFractionBits - 1);
+
+double sinc(double x) {
+  if (x == 0) return 1;
+  return std::sin(std::numbers::pi * x) / (std::numbers::pi * x);
+}
+
+// Keys, "Cubic convolution interpolation", 1981, with a = -0.5.
+double cubic(double x) {
+  constexpr double a = -0.5;
+  x = std::abs(x);
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0;
+}
+
+double weight(Filter filter, double x) {
+  switch (filter) {
+    case Filter::kBox:
+      return x > -0.5 && x <= 0.5 ? 1 : 0;
+    case Filter::kBilinear:
+      return std::max(0.0, 1 - std::abs(x));
+    case Filter::kBicubic:
+      return cubic(x);
+    case Filter::kLanczos:
+      return x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0;
+    case Filter::kNearest:
+      break;
+  }
+  VIM_CHECK(false);
+  return 0;
+}
+
+double support(Filter filter) {
+  constexpr std::array<double, 5> kSupport = {0, 0.5, 1, 2, 3};  // in the order of Filter
+  return kSupport[static_cast<size_t>(filter)];
+}
+
+// What each output position reads: `count` inputs from `first` on, with weights that sum to one.
+struct Taps {
+  struct Range {
+    int first, count;
+  };
+  Taps(int in, int out, Filter filter);
+  const int32_t* weights(int i) const { return weights_.data() + i * stride_; }
+
+  std::vector<Range> ranges;
+
+ private:
+  int stride_;
+  std::vector<int32_t> weights_;
+};
+
+Taps::Taps(int in, int out, Filter filter) : ranges(out) {
+  const double scale = static_cast<double>(in) / out;
+  const double stretch = std::max(scale, 1.0);
+  const double radius = support(filter) * stretch;
+  stride_ = static_cast<int>(std::ceil(radius)) * 2 + 1;
+  weights_.resize(static_cast<size_t>(stride_) * out);
+  std::vector<double> exact(stride_);
+  for (int i = 0; i < out; ++i) {
+    const double center = (i + 0.5) * scale;
+    const int first = std::max(0, static_cast<int>(center - radius + 0.5));
+    const int count = std::min(in, static_cast<int>(center + radius + 0.5)) - first;
+    double sum = 0;
+    for (int k = 0; k < count; ++k) {
+      exact[k] = weight(filter, (first + k - center + 0.5) / stretch);
+      sum += exact[k];
+    }
+    ranges[i] = {first, count};
+    for (int k = 0; k < count; ++k) {
+      const double fixed = (sum == 0 ? exact[k] : exact[k] / sum) * (1 << kFractionBits);
+      weights_[static_cast<size_t>(stride_) * i + k] = static_cast<int32_t>(std::round(fixed));
+    }
+  }
+}
+
+uint8_t to_byte(int32_t sum) {
+  return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
+}
+
+using Pixel = int32_t __attribute__((vector_size(16)));  // red, green, blue and nothing
+
+VIM_CLONES void resize_row_rgb(const uint8_t* in, int width, const Taps& taps, Pixel* unpacked,
+                               uint8_t* out) {
+  for (int x = 0; x < width; ++x, in += 3) unpacked[x] = Pixel{in[0], in[1], in[2], 0};
+  const int out_width = static_cast<int>(taps.ranges.size());
+  for (int x = 0; x < out_width; ++x, out += 3) {
+    const Pixel* pixels = unpacked + taps.ranges[x].first;
+    const int32_t* weights = taps.weights(x);
+    Pixel sum = {kHalf, kHalf, kHalf, 0};
+    for (int k = 0; k < taps.ranges[x].count; ++k) sum += pixels[k] * weights[k];
+    out[0] = to_byte(sum[0]);
+    out[1] = to_byte(sum[1]);
+    out[2] = to_byte(sum[2]);
+  }
+}
+
+void resize_row_grey(const uint8_t* in, const Taps& taps, uint8_t* out) {
+  const int out_width = static_cast<int>(taps.ranges.size());
+  for (int x = 0; x < out_width; ++x) {
+    const uint8_t* pixels = in + taps.ranges[x].first;
+    const int32_t* weights = taps.weights(x);
+    int32_t sum = kHalf;
+    for (int k = 0; k < taps.ranges[x].count; ++k) sum += pixels[k] * weights[k];
+    out[x] = to_byte(sum);
+  }
+}
+
+// One output row from `count` input rows, `stride` bytes apart. In blocks whose sums stay in
+// registers.
+VIM_CLONES void combine_rows(const uint8_t* in, size_t stride, const int32_t* weights, int count,
+                             int bytes, uint8_t* out) {
+  constexpr int kBlock = 64;
+  for (int begin = 0; begin < bytes; begin += kBlock) {
+    const int length = std::min(kBlock, bytes - begin);
+    int32_t sums[kBlock];
+    std::fill_n(sums, kBlock, kHalf);
+    for (int k = 0; k < count; ++k) {
+      const uint8_t* row = in + k * stride + begin;
+      const int32_t w = weights[k];
+      if (length == kBlock) {
+        for (int i = 0; i < kBlock; ++i) sums[i] += row[i] * w;
+      } else {
+        for (int i = 0; i < length; ++i) sums[i] += row[i] * w;
+      }
+    }
+    for (int i = 0; i < length; ++i) out[begin + i] = to_byte(sums[i]);
+  }
+}
+
+cv::Mat resize_width(const cv::Mat& image, int width, Filter filter) {
+  const Taps taps(image.cols, width, filter);
+  cv::Mat out(image.rows, width, image.type());
+  std::vector<Pixel> unpacked(image.channels() == 3 ? image.cols : 0);
+  for (int y = 0; y < image.rows; ++y) {
+    if (image.channels() == 3) {
+      resize_row_rgb(image.ptr(y), image.cols, taps, unpacked.data(), out.ptr(y));
+    } else {
+      resize_row_grey(image.ptr(y), taps, out.ptr(y));
+    }
+  }
+  return out;
+}
+
+cv::Mat resize_height(const cv::Mat& image, int height, Filter filter) {
+  const Taps taps(image.rows, height, filter);
+  cv::Mat out(height, image.cols, image.type());
+  const int bytes = image.cols * image.channels();
+  for (int y = 0; y < height; ++y) {
+    const auto [first, count] = taps.ranges[y];
+    combine_rows(image.ptr(first), image.step, taps.weights(y), count, bytes, out.ptr(y));
+  }
+  return out;
+}
+
+cv::Mat resize_nearest(const cv::Mat& image, cv::Size size) {
+  cv::Mat out(size, image.type());
+  const size_t pixel = image.elemSize();
+  for (int y = 0; y < size.height; ++y) {
+    const uint8_t* in = image.ptr(static_cast<int>((y + 0.5) * image.rows / size.height));
+    uint8_t* to = out.ptr(y);
+    for (int x = 0; x < size.width; ++x) {
+      const auto from = static_cast<size_t>((x + 0.5) * image.cols / size.width);
+      std::memcpy(to + x * pixel, in + from * pixel, pixel);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+cv::Mat resize(const cv::Mat& image, cv::Size size, Filter filter) {
+  VIM_CHECK(image.type() == CV_8UC3 || image.type() == CV_8UC1);
+  VIM_CHECK(!image.empty() && size.width > 0 && size.height > 0);
+  if (image.size() == size) return image;
+  if (filter == Filter::kNearest) return resize_nearest(image, size);
+  cv::Mat out = image;
+  if (size.width != out.cols) out = resize_width(out, size.width, filter);
+  if (size.height != out.rows) out = resize_height(out, size.height, filter);
+  return out;
+}
+
+}  // namespace vim::data

@@ -1,0 +1,153 @@
+#include "vim/data/transforms.h"
+
+#include <algorithm>
+#include <cmath>
+#include <opencv2/core.hpp>
+
+#include "data/resize.h"
+#include "vim/core/error.h"
+#include "vim/core/random.h"
+#include "vim/core/text.h"
+#include "vim/data/sample.h"
+
+namespace vim::data {
+namespace {
+
+using config::at_least;
+
+constexpr std::string_view kFilterDoc =
+    "Filter, antialiased as Pillow's where it shrinks: nearest, box, bilinear, bicubic or lanczos.";
+
+cv::Size target(const std::optional<int64_t>& size, const InputSize& input) {
+  const int64_t width = size.value_or(input.width), height = size.value_or(input.height);
+  VIM_CHECK(width > 0 && height > 0);
+  return {static_cast<int>(width), static_cast<int>(height)};
+}
+
+// The smallest size of the image's shape that covers `cover`; what is over is cut off, as
+// torchvision does.
+cv::Size covering(cv::Size image, cv::Size cover) {
+  const int64_t width = image.width, height = image.height;
+  if (width * cover.height <= height * cover.width) {
+    return {cover.width, static_cast<int>(std::max<int64_t>(1, cover.width * height / width))};
+  }
+  return {static_cast<int>(std::max<int64_t>(1, cover.height * width / height)), cover.height};
+}
+
+int round_to_int(double value) {
+  return static_cast<int>(std::lrint(value));
+}  // halves to even
+
+// torchvision's RandomResizedCrop: ten attempts, then the largest allowed part of the middle.
+cv::Rect draw_crop(cv::Size image, const RandomResizedCrop& c, RandomStream& random) {
+  const auto [low, high] = c.ratio;
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const double area = image.area() * random.uniform(c.scale[0], c.scale[1]);
+    const double ratio = std::exp(random.uniform(std::log(low), std::log(high)));
+    const int width = round_to_int(std::sqrt(area * ratio));
+    const int height = round_to_int(std::sqrt(area / ratio));
+    if (width < 1 || height < 1 || width > image.width || height > image.height) continue;
+    const auto top = static_cast<int>(random.below(image.height - height + 1));
+    const auto left = static_cast<int>(random.below(image.width - width + 1));
+    return {left, top, width, height};
+  }
+  cv::Size part = image;
+  const double ratio = static_cast<double>(image.width) / image.height;
+  if (ratio < low) part.height = std::max(1, round_to_int(image.width / low));
+  if (ratio > high) part.width = std::max(1, round_to_int(image.height * high));
+  return {(image.width - part.width) / 2, (image.height - part.height) / 2, part.width,
+          part.height};
+}
+
+// The part `rect` of the image, black where it reaches over the edge.
+cv::Mat cut(const cv::Mat& image, cv::Rect rect) {
+  const cv::Rect inside = rect & cv::Rect({0, 0}, image.size());
+  if (inside == rect) return image(rect);
+  cv::Mat out = cv::Mat::zeros(rect.size(), image.type());
+  if (!inside.empty()) image(inside).copyTo(out(inside - rect.tl()));
+  return out;
+}
+
+}  // namespace
+
+void describe(config::Visitor& v, Resize& c) {
+  v("size", c.size,
+    "Short side in pixels; auto: the image covers the model's input divided by crop_fraction.",
+    at_least(1));
+  v("crop_fraction", c.crop_fraction,
+    "With size: auto, the part of the short side that a crop of the model's input size keeps.",
+    config::Rule{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
+  v("filter", c.filter, kFilterDoc);
+}
+
+void Resize::apply(Sample& sample, const InputSize& input, RandomStream&) const {
+  cv::Size cover = target(size, input);
+  if (!size) {
+    cover = {static_cast<int>(cover.width / crop_fraction),
+             static_cast<int>(cover.height / crop_fraction)};
+  }
+  sample.image = resize(sample.image, covering(sample.image.size(), cover), filter);
+}
+
+void describe(config::Visitor& v, CenterCrop& c) {
+  v("size", c.size, "Side in pixels; auto: the model's input.", at_least(1));
+}
+
+void CenterCrop::apply(Sample& sample, const InputSize& input, RandomStream&) const {
+  const cv::Size crop = target(size, input);
+  // A smaller image is padded first, the odd pixel at the end; then halves round to even.
+  const auto offset = [](int image, int part) {
+    return image < part ? -((part - image) / 2) : round_to_int((image - part) / 2.0);
+  };
+  sample.image =
+      cut(sample.image, {offset(sample.image.cols, crop.width),
+                         offset(sample.image.rows, crop.height), crop.width, crop.height});
+}
+
+void describe(config::Visitor& v, RandomResizedCrop& c) {
+  v("size", c.size, "Side of the result in pixels; auto: the model's input.", at_least(1));
+  v("scale", c.scale, "Smallest and largest part of the image's area.",
+    config::Rule{.minimum = 0, .maximum = 1, .exclusive_minimum = true});
+  v("ratio", c.ratio, "Smallest and largest ratio of width to height before resizing.",
+    config::positive);
+  v("filter", c.filter, kFilterDoc);
+}
+
+void check(const RandomResizedCrop& c, config::Problems& problems) {
+  if (c.scale[0] > c.scale[1]) problems.add("scale", "the smallest is above the largest");
+  if (c.ratio[0] > c.ratio[1]) problems.add("ratio", "the smallest is above the largest");
+}
+
+void RandomResizedCrop::apply(Sample& sample, const InputSize& input, RandomStream& random) const {
+  const cv::Rect part = draw_crop(sample.image.size(), *this, random);
+  sample.image = resize(sample.image(part), target(size, input), filter);
+}
+
+void describe(config::Visitor& v, PaddedShift& c) {
+  v("pixels", c.pixels, "Largest shift in each direction.", config::between(0, 4096));
+}
+
+void PaddedShift::apply(Sample& sample, const InputSize&, RandomStream& random) const {
+  const auto draw = [&] { return static_cast<int>(random.below(2 * pixels + 1) - pixels); };
+  const int dx = draw(), dy = draw();
+  sample.image = cut(sample.image, {dx, dy, sample.image.cols, sample.image.rows});
+}
+
+void describe(config::Visitor& v, Flip& c) {
+  v("p", c.p, "Probability.", config::fraction);
+}
+
+void Flip::apply(Sample& sample, const InputSize&, RandomStream& random) const {
+  if (random.uniform() >= p) return;
+  cv::Mat mirrored;
+  cv::flip(sample.image, mirrored, 1);
+  sample.image = mirrored;
+}
+
+void Pipeline::apply(Sample& sample, RandomStream& random) const {
+  for (const Transform& transform : transforms) {
+    std::visit([&](const auto& t) { t.apply(sample, input, random); }, transform);
+  }
+}
+
+}  // namespace vim::data
