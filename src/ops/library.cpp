@@ -2,9 +2,11 @@
 // `_backward` under it does the work and is registered for each device. A new one: its schema here,
 // its folder beside (op.cpp: checks, shapes, autograd; cpu.cpp; cuda.cpp), its function in
 // vim/ops/ops.h.
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
 #include "ops/autograd.h"
+#include "vim/ops/ops.h"
 
 TORCH_LIBRARY(vim, m) {
   m.def(
@@ -43,3 +45,18 @@ TORCH_LIBRARY_IMPL(vim, Autograd, m) {
     m.impl(name, CppFunction::makeFromBoxedFunction<&vim::ops::once_differentiable>());
   }
 }
+
+namespace vim::ops {
+
+bool supports(at::DeviceType device) {
+  const c10::DispatchKey key = c10::computeDispatchKey(at::kFloat, at::kStrided, c10::Device(device));
+  for (const char* name : {"vim::_selective_scan_forward", "vim::_selective_scan_backward",
+                           "vim::causal_conv1d", "vim::_causal_conv1d_backward",
+                           "vim::_rms_norm_forward", "vim::_rms_norm_backward"}) {
+    const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(name, "");
+    if (!op.hasKernelForDispatchKey(key)) return false;
+  }
+  return true;
+}
+
+}  // namespace vim::ops

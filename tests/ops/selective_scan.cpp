@@ -1,0 +1,214 @@
+#include <c10/core/GradMode.h>
+
+#include <catch2/catch.hpp>
+
+#include "ops/compare.h"
+#include "ops/oracle.h"
+#include "support/support.h"
+#include "vim/ops/ops.h"
+
+using namespace vim::test;
+
+namespace {
+
+struct Case {
+  int64_t batch, length, channels, state;
+  bool D = true, z = true, delta_bias = true, delta_softplus = true, reverse = false;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << "batch " << c.batch << ", length " << c.length << ", channels " << c.channels
+             << ", state " << c.state << ", D " << c.D << ", z " << c.z << ", delta_bias "
+             << c.delta_bias << ", softplus " << c.delta_softplus << ", reverse " << c.reverse;
+}
+
+ScanInputs random_inputs(const Case& c) {
+  const auto options = at::TensorOptions(at::kDouble);
+  ScanInputs in;
+  in.u = at::randn({c.batch, c.length, c.channels}, options);
+  in.delta = at::randn({c.batch, c.length, c.channels}, options) - 2;
+  if (!c.delta_softplus) in.delta = in.delta.exp();
+  in.A = -at::exp(at::randn({c.channels, c.state}, options));
+  in.B = at::randn({c.batch, c.length, c.state}, options);
+  in.C = at::randn({c.batch, c.length, c.state}, options);
+  if (c.D) in.D = at::randn({c.channels}, options);
+  if (c.z) in.z = at::randn({c.batch, c.length, c.channels}, options);
+  if (c.delta_bias) in.delta_bias = 0.1 * at::randn({c.channels}, options);
+  in.delta_softplus = c.delta_softplus;
+  in.reverse = c.reverse;
+  return in;
+}
+
+// The same inputs with other tensors, given in the order of tensors().
+ScanInputs with_tensors(ScanInputs in, const Tensors& tensors) {
+  size_t next = 0;
+  for (at::Tensor* t : {&in.u, &in.delta, &in.A, &in.B, &in.C, &in.D, &in.z, &in.delta_bias}) {
+    if (t->defined()) *t = tensors[next++];
+  }
+  return in;
+}
+
+at::Tensor scan(const ScanInputs& in) {
+  return vim::ops::selective_scan(in.u, in.delta, in.A, in.B, in.C, in.D, in.z, in.delta_bias,
+                                  in.delta_softplus, in.reverse);
+}
+
+void check_against_recurrence(const ScanInputs& in) {
+  check_against_oracle([&](const Tensors& t) { return Tensors{scan(with_tensors(in, t))}; },
+                       [&](const Tensors& t) { return Tensors{scan_oracle(with_tensors(in, t))}; },
+                       in.tensors());
+}
+
+}  // namespace
+
+TEST_CASE("The scan and its gradients are the recurrence's, for every shape and option") {
+  at::manual_seed(fresh_seed());
+  const Case c = GENERATE(Case{1, 1, 1, 1},                                    //
+                          Case{5, 2, 7, 3},                                    //
+                          Case{1, 16, 33, 16},                                 //
+                          Case{1, 17, 33, 16},                                 //
+                          Case{5, 31, 16, 4},                                  //
+                          Case{2, 40, 65, 64},                                 //
+                          Case{5, 197, 7, 16},                                 //
+                          Case{1, 197, 384, 16},                               //
+                          Case{1, 1025, 33, 3},                                //
+                          Case{20, 19, 40, 5},                                 //
+                          Case{2, 33, 20, 6, false, true, true},               //
+                          Case{2, 33, 20, 6, true, false, true},               //
+                          Case{2, 33, 20, 6, true, true, false},               //
+                          Case{2, 33, 20, 6, false, false, false},             //
+                          Case{2, 33, 20, 6, true, true, true, false},         //
+                          Case{2, 33, 20, 6, true, true, true, true, true},    //
+                          Case{3, 197, 20, 16, true, true, true, true, true},  //
+                          Case{2, 33, 20, 6, false, false, false, false, true});
+  CAPTURE(c);
+  check_against_recurrence(random_inputs(c));
+}
+
+TEST_CASE("Nothing in gives nothing out, and gradients of zero") {
+  const auto [batch, length, channels] =
+      GENERATE(std::tuple(0, 7, 33), std::tuple(3, 0, 33), std::tuple(3, 7, 0));
+  ScanInputs in = random_inputs({batch, length, channels, 16});
+  const Tensors at = leaves(in.tensors(), at::kFloat);
+  const Tensors all = results_and_gradients(
+      [&](const Tensors& t) { return Tensors{scan(with_tensors(in, t))}; }, at);
+  CHECK(all[0].sizes() == in.u.sizes());
+  for (size_t i = 1; i < all.size(); ++i) {
+    CHECK(all[i].sizes() == at[i - 1].sizes());
+    CHECK(all[i].count_nonzero().item<int64_t>() == 0);
+  }
+}
+
+TEST_CASE("The scan holds at the extremes of its inputs") {
+  at::manual_seed(fresh_seed());
+  ScanInputs in = random_inputs({2, 49, 20, 16});
+  SECTION("steps so long that nothing is remembered") {
+    in.delta = in.delta.abs() * 1e4 + 25;
+  }
+  SECTION("steps around the threshold of the softplus") {
+    in.delta = 20 + in.delta;
+  }
+  SECTION("steps so short that nothing is forgotten") {
+    in.delta = in.delta - 30;
+  }
+  SECTION("a decay of almost one") {
+    in.A = in.A * 1e-8;
+  }
+  SECTION("a decay of exactly one") {
+    in.A = in.A * 0;
+  }
+  SECTION("a growing state") {
+    in.A = in.A.abs() * 0.1;
+  }
+  SECTION("gates fully open and shut") {
+    in.z = in.z * 1e3;
+  }
+  check_against_recurrence(in);
+}
+
+TEST_CASE("A slow decay keeps its precision over a thousand tokens") {
+  at::manual_seed(fresh_seed());
+  ScanInputs in = random_inputs({1, 1025, 16, 4});
+  in.A = in.A * 1e-4;
+  in.u = in.u.abs();  // so that errors add up rather than cancel
+  in.B = in.B.abs();
+  in.C = in.C.abs();
+  check_against_recurrence(in);
+}
+
+TEST_CASE("A NaN reaches every later output of its channel, and no other channel") {
+  at::manual_seed(fresh_seed());
+  ScanInputs in = random_inputs({1, 20, 40, 5});
+  in.delta[0][7][3] = std::numeric_limits<double>::quiet_NaN();
+  for (const Precision& precision : kPrecisions) {
+    Tensors given = in.tensors();
+    for (at::Tensor& t : given) t = t.to(precision.dtype);
+    const at::Tensor bad = at::isnan(scan(with_tensors(in, given)));
+    CHECK(bad.sum().item<int64_t>() == 13);
+    CHECK(bad.select(2, 3).slice(1, 7).all().item<bool>());
+  }
+}
+
+TEST_CASE("Reverse is flip, scan, flip, to the bit") {
+  at::manual_seed(fresh_seed());
+  const int64_t length = GENERATE(1, 16, 37);
+  const ScanInputs in = random_inputs({3, length, 33, 5});
+  const auto directly = [&](const Tensors& t) {
+    ScanInputs reversed = with_tensors(in, t);
+    reversed.reverse = true;
+    return Tensors{scan(reversed)};
+  };
+  const auto by_flips = [&](const Tensors& t) {
+    ScanInputs flipped = with_tensors(in, t);
+    for (at::Tensor* x : {&flipped.u, &flipped.delta, &flipped.B, &flipped.C, &flipped.z}) {
+      *x = x->flip(1);
+    }
+    return Tensors{scan(flipped).flip(1)};
+  };
+  for (const Precision& precision : kPrecisions) {
+    check_same_bits(results_and_gradients(directly, leaves(in.tensors(), precision.dtype)),
+                    results_and_gradients(by_flips, leaves(in.tensors(), precision.dtype)));
+  }
+}
+
+TEST_CASE("Slices of a projection and transposed tensors give the bits of contiguous ones") {
+  at::manual_seed(fresh_seed());
+  const ScanInputs in = random_inputs({3, 37, 33, 5});
+  const auto scan_of = [&](const Tensors& t) { return Tensors{scan(with_tensors(in, t))}; };
+  const auto sliced = [](const at::Tensor& t) {
+    return at::cat({at::full_like(t, 7), t, at::full_like(t, 7)}, -1)
+        .narrow(-1, t.size(-1), t.size(-1));
+  };
+  const auto transposed = [](const at::Tensor& t) {
+    return t.transpose(0, -1).contiguous().transpose(0, -1);
+  };
+  const auto arranged = [&](const Tensors& t, const auto& arrange) {
+    Tensors out;
+    for (const at::Tensor& x : t) out.push_back(arrange(x));
+    return out;
+  };
+  const Tensors plain = results_and_gradients(scan_of, leaves(in.tensors(), at::kFloat));
+  check_same_bits(
+      plain, results_and_gradients([&](const Tensors& t) { return scan_of(arranged(t, sliced)); },
+                                   leaves(in.tensors(), at::kFloat)));
+  check_same_bits(plain, results_and_gradients(
+                             [&](const Tensors& t) { return scan_of(arranged(t, transposed)); },
+                             leaves(in.tensors(), at::kFloat)));
+}
+
+TEST_CASE("The gradients of the scan are its slopes") {
+  at::manual_seed(fresh_seed());
+  const bool softplus = GENERATE(true, false);
+  const ScanInputs in = random_inputs({2, 19, 9, 3, true, true, true, softplus});
+  check_gradients([&](const Tensors& t) { return Tensors{scan(with_tensors(in, t))}; },
+                  in.tensors());
+}
+
+TEST_CASE("Recording a gradient does not change the result") {
+  at::manual_seed(fresh_seed());
+  const ScanInputs in = random_inputs({2, 37, 33, 16});
+  const Tensors at = leaves(in.tensors(), at::kFloat);
+  const at::Tensor recorded = scan(with_tensors(in, at));
+  const c10::NoGradGuard no_grad;
+  CHECK(at::equal(recorded, scan(with_tensors(in, at))));
+}
