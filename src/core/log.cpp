@@ -27,11 +27,16 @@ spdlog::logger& logger() {
   return *instance;
 }
 
+// With status_mutex held.
+void erase_status() {
+  if (!status_line.empty()) std::fputs("\r\x1b[K", stderr);
+  status_line.clear();
+}
+
 void write_message(spdlog::level::level_enum level, std::string_view message) {
   if (!logger().should_log(level)) return;
   const std::lock_guard lock(status_mutex);
-  if (!status_line.empty()) std::fputs("\r\x1b[K", stderr);
-  status_line.clear();
+  erase_status();
   logger().log(level, spdlog::string_view_t(message.data(), message.size()));
 }
 
@@ -53,13 +58,14 @@ void info(std::string_view message) { write_message(spdlog::level::info, message
 void warning(std::string_view message) { write_message(spdlog::level::warn, message); }
 void error(std::string_view message) { write_message(spdlog::level::err, message); }
 
-bool has_status_line() {
-  static const bool is_terminal = isatty(STDERR_FILENO) == 1;
-  return is_terminal;
+void clear_status() {
+  const std::lock_guard lock(status_mutex);
+  erase_status();
 }
 
 void status(std::string_view line) {
-  if (!has_status_line()) return;
+  static const bool is_terminal = isatty(STDERR_FILENO) == 1;
+  if (!is_terminal) return;
   const std::lock_guard lock(status_mutex);
   status_line = line.substr(0, terminal_width() - 1);
   std::fprintf(stderr, "\r%s\x1b[K", status_line.c_str());

@@ -1,9 +1,11 @@
 #include "vim/nn/config.h"
 
+#include "vim/config/problems.h"
+#include "vim/core/text.h"
+
 namespace vim::nn {
 
 using config::at_least;
-using config::fraction;
 
 void describe(config::Visitor& v, ModelQuirks& c) {
   v("zero_dt_proj_b_bias", c.zero_dt_proj_b_bias,
@@ -55,4 +57,47 @@ void describe(config::Visitor& v, ModelConfig& c) {
   v("quirks", c.quirks, "Flaws of the official code, for numbers that depend on them.");
 }
 
+void check(const ModelConfig& c, config::Problems& problems) {
+  if (c.name != "vim") problems.add("name", str("unknown architecture '", c.name, "'; the one here is vim"));
+  if (c.image_size.height < c.patch_size || c.image_size.width < c.patch_size) {
+    problems.add("patch_size", str("a patch of ", c.patch_size, " pixels is larger than the image (",
+                                   c.image_size.height, " x ", c.image_size.width, ")"));
+  }
+  if (c.in_channels == 2) problems.add("in_channels", "expected 1 (grey) or 3 (RGB), got 2");
+  if (c.rotary != Rotary::kNone && c.embed_dim % 4 != 0) {
+    problems.add("embed_dim", str("the rotary embedding needs a multiple of 4, got ", c.embed_dim));
+  }
+  if (c.direction == Direction::kLayerPairs && c.depth % 2 != 0) {
+    problems.add("depth", str("direction: layer_pairs needs an even number of blocks, got ", c.depth));
+  }
+  const bool turns_one_patch_too_few = c.class_token == ClassToken::kNone && c.patches() % 2 == 1;
+  const bool turns_class_tokens = c.class_tokens() == 2 || (c.class_tokens() == 1 && c.patches() % 2 == 1);
+  if (c.rotary != Rotary::kNone && c.quirks.rope_odd_len_skips_first &&
+      (turns_one_patch_too_few || turns_class_tokens)) {
+    problems.add("quirks.rope_odd_len_skips_first",
+                 str("the official rotary embedding cannot turn ", c.patches(), " patches and ", c.class_tokens(),
+                     " class tokens; switch this quirk off"));
+  }
+}
+
 }  // namespace vim::nn
+
+namespace vim::config {
+
+bool Leaf<nn::ImageSize>::read(const Node& node, nn::ImageSize& value) {
+  if (node.is_sequence()) {
+    return node.items.size() == 2 && Leaf<int64_t>::read(node.items[0], value.height) &&
+           Leaf<int64_t>::read(node.items[1], value.width) && value.height > 0 && value.width > 0;
+  }
+  if (!Leaf<int64_t>::read(node, value.height) || value.height <= 0) return false;
+  value.width = value.height;
+  return true;
+}
+
+Node Leaf<nn::ImageSize>::write(const nn::ImageSize& value) {
+  const Node height = Leaf<int64_t>::write(value.height);
+  if (value.height == value.width) return height;
+  return Node::sequence({height, Leaf<int64_t>::write(value.width)});
+}
+
+}  // namespace vim::config

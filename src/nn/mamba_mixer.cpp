@@ -68,8 +68,8 @@ MambaMixer::ScanInput MambaMixer::prepare(const Branch& branch, const at::Tensor
   ScanInput in;
   in.u = ops::causal_conv1d(x, branch.conv1d->weight.squeeze(1), branch.conv1d->bias, /*silu=*/true, reverse);
   const int64_t rank = config_.delta_rank(), states = config_.state_dim;
-  const auto parts = branch.x_proj->forward(in.u).split_with_sizes({rank, states, states}, -1);
-  in.delta = at::linear(parts[0], branch.dt_proj->weight);  // its bias is added inside the scan
+  const auto parts = at::linear(in.u, branch.x_proj->weight).split_with_sizes({rank, states, states}, -1);
+  in.delta = at::linear(parts[0], branch.dt_proj->weight);  // the bias is added inside the scan
   in.B = parts[1];
   in.C = parts[2];
   return in;

@@ -15,8 +15,8 @@ void warning(std::string_view message);
 void error(std::string_view message);
 
 // A status line that rewrites itself where standard error is a terminal, and is nothing elsewhere.
-// The next log message clears it. Safe to call from any thread, as all of this header.
+// A log message clears it. Safe to call from any thread, as all of this header.
 void status(std::string_view line);
-bool has_status_line();
+void clear_status();
 
 }  // namespace vim::log

@@ -82,10 +82,18 @@ struct ModelConfig {
 
 void describe(config::Visitor& v, ModelQuirks& c);
 void describe(config::Visitor& v, ModelConfig& c);
+void check(const ModelConfig& c, config::Problems& problems);
 
 }  // namespace vim::nn
 
 namespace vim::config {
+
+template <>
+struct Leaf<nn::ImageSize> {
+  static std::string kind() { return "a size in pixels or [height, width]"; }
+  static bool read(const Node& node, nn::ImageSize& value);
+  static Node write(const nn::ImageSize& value);
+};
 
 template <>
 inline constexpr auto enum_names<nn::Direction> =

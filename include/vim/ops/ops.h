@@ -45,4 +45,7 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const Optio
 // The same without a residual, the norm alone.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
+// Whether every operator has kernels for such a device in this build.
+bool supports(at::DeviceType device);
+
 }  // namespace vim::ops

@@ -1,0 +1,29 @@
+// Image classification: one label an image, softmax cross-entropy, top-1 and top-5 accuracy.
+#pragma once
+
+#include "vim/nn/model.h"
+#include "vim/tasks/task.h"
+
+namespace vim::tasks {
+
+class Classify : public Task {
+ public:
+  explicit Classify(const TaskContext& context);
+
+  torch::nn::Module& model() override { return *model_; }
+  data::Loader& train_loader() override { return *train_loader_; }
+  at::Tensor loss(const data::Batch& batch) override;
+  Metrics evaluate() override;
+  const std::vector<std::string>& classes() const override { return classes_; }
+  double multiply_adds_per_image() const override { return nn::count_multiply_adds(context_.model); }
+
+ private:
+  at::Tensor logits(const data::Batch& batch);
+
+  TaskContext context_;
+  std::shared_ptr<nn::Classifier> model_;
+  std::vector<std::string> classes_;
+  std::unique_ptr<data::Loader> train_loader_, eval_loader_;
+};
+
+}  // namespace vim::tasks

@@ -1,0 +1,54 @@
+// A training run's state in one safetensors file.
+//
+// Tensors: model/<name>, ema/<name>, optimizer/<name>. Everything else is JSON or YAML in the metadata: config,
+// state, classes, version, and an XXH3 hash of every tensor and of the metadata, so that damage is noticed.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vim/nn/weights.h"
+
+namespace vim::train {
+
+// Where a run stands. Everything random is a function of these numbers and the seed.
+struct Progress {
+  int64_t epoch = 0;          // epochs finished
+  int64_t step_in_epoch = 0;  // steps finished in the epoch after those
+  int64_t step = 0;           // steps finished in all
+  double epoch_loss_sum = 0;  // over the steps of step_in_epoch
+  double best = -1;           // the best headline metric so far, of the model or the average
+  double headline = -1;       // that of the model in the last evaluation
+  double ema_headline = -1;   // that of the average, where there is one
+};
+
+struct Checkpoint {
+  std::string config;  // the resolved configuration, YAML
+  std::string version;
+  std::vector<std::string> classes;
+  Progress progress;
+  nn::Weights model;
+  nn::Weights ema;  // empty without EMA
+  std::map<std::string, at::Tensor> optimizer;
+};
+
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+
+// Throws Error, naming the file, where it is unreadable, damaged or not one of ours.
+Checkpoint load_checkpoint(const std::filesystem::path& path);
+
+// Whether the averaged weights did better than the model's in the last evaluation before this checkpoint.
+bool prefers_ema(const Checkpoint& checkpoint);
+
+struct FoundCheckpoint {
+  std::filesystem::path path;
+  Checkpoint checkpoint;
+};
+
+// The newest good checkpoint of a folder; damaged ones are named in a warning and passed over.
+std::optional<FoundCheckpoint> newest_checkpoint(const std::filesystem::path& folder);
+
+}  // namespace vim::train

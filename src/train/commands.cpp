@@ -1,0 +1,139 @@
+#include "vim/train/commands.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <torch/nn/module.h>
+
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "train/checkpoint.h"
+#include "train/device.h"
+#include "train/ema.h"
+#include "train/run_folder.h"
+#include "train/summary.h"
+#include "train/trainer.h"
+#include "vim/config/config.h"
+#include "vim/core/error.h"
+#include "vim/core/file.h"
+#include "vim/core/log.h"
+#include "vim/core/random.h"
+#include "vim/core/text.h"
+
+namespace fs = std::filesystem;
+
+namespace vim::train {
+namespace {
+
+std::unique_ptr<tasks::Task> build_task(const RunConfig& config, dist::ProcessGroup& group, bool for_training) {
+  if (config.threads) at::set_num_threads(static_cast<int>(*config.threads));
+  const uint64_t seed = static_cast<uint64_t>(config.seed);
+  at::manual_seed(RandomStream(seed, Purpose::kInit).bits());
+  return tasks::make_task({.task = config.task,
+                           .model = config.model,
+                           .data = config.data,
+                           .seed = seed,
+                           .device = choose_device(config.device),
+                           .group = &group,
+                           .for_training = for_training});
+}
+
+void require_classes(const std::vector<std::string>& expected, const std::vector<std::string>& found,
+                     const std::string& source) {
+  if (expected == found) return;
+  std::string difference = str(expected.size(), " classes there, ", found.size(), " here");
+  for (size_t i = 0; i < std::min(expected.size(), found.size()); ++i) {
+    if (expected[i] != found[i]) {
+      difference = str("class ", i, " is '", expected[i], "' there and '", found[i], "' here");
+      break;
+    }
+  }
+  throw Error(str(source, ": its classes are not those of the data (", difference,
+                  "); give the data set that it was trained on"));
+}
+
+// What a resumed run does differently from the one that wrote the checkpoint.
+void report_changes(const std::string& before, const std::string& now) {
+  std::istringstream old_lines(before), new_lines(now);
+  for (std::string was, is; std::getline(old_lines, was) && std::getline(new_lines, is);) {
+    if (was != is) log::warning(str("changed since the checkpoint: '", was, "' is now '", is, "'"));
+  }
+}
+
+std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const RunFolder& folder) {
+  if (!command.resume) return std::nullopt;
+  if (command.checkpoint) return FoundCheckpoint{*command.checkpoint, load_checkpoint(*command.checkpoint)};
+  std::optional<FoundCheckpoint> found = newest_checkpoint(folder.checkpoints());
+  if (!found) log::info(str("no checkpoint in ", folder.checkpoints().string(), ", starting afresh"));
+  return found;
+}
+
+}  // namespace
+
+void train(const TrainCommand& command) {
+  const RunFolder folder(command.output);
+  if (folder.holds_run() && !command.resume && !command.overwrite && !command.dry_run) {
+    throw UsageError(str(folder.root().string(),
+                         " holds a run already; go on with --resume, replace it with --overwrite, or choose another "
+                         "--output"));
+  }
+  const auto group = dist::make_process_group();
+  const std::optional<FoundCheckpoint> start = find_start(command, folder);
+  const auto task = build_task(command.config, *group, /*for_training=*/true);
+  Trainer trainer(command.config, *task, *group, folder);
+  const std::string resolved = config::dump(command.config);
+  if (start) {
+    require_classes(start->checkpoint.classes, task->classes(), start->path.string());
+    report_changes(start->checkpoint.config, resolved);
+    trainer.resume(start->checkpoint, start->path.string());
+    log::info(str("resuming from ", start->path.string(), " at step ", start->checkpoint.progress.step));
+  }
+  if (command.dry_run) {
+    std::cout << summary(command.config, *task, trainer, folder);
+    return;
+  }
+  if (trainer.finished()) {
+    log::info(str(folder.root().string(), ": already finished ", command.config.train.epochs, " epochs"));
+    return;
+  }
+  if (command.overwrite) folder.remove_run();
+  folder.create(resolved);
+  trainer.run();
+  log::info(str("checkpoint: ", folder.checkpoint("last").string(), ", best: ", folder.checkpoint("best").string()));
+  log::info(str("metrics: ", folder.metrics().string()));
+}
+
+void evaluate(const EvalCommand& command) {
+  const std::string source = command.checkpoint.string();
+  const Checkpoint checkpoint = load_checkpoint(command.checkpoint);
+  std::vector<std::string> overrides = command.overrides;
+  if (command.data_root) overrides.push_back("data.root=" + *command.data_root);
+  const RunConfig config =
+      config::load_text<RunConfig>(checkpoint.config, "the configuration in " + source, overrides);
+
+  const bool use_ema = command.weights == WeightChoice::kEma ||
+                       (command.weights == WeightChoice::kAuto && prefers_ema(checkpoint));
+  if (use_ema && checkpoint.ema.empty()) {
+    throw UsageError(str(source, " holds no averaged weights (ema.enabled was false); use --weights model"));
+  }
+  const auto group = dist::make_process_group();
+  const auto task = build_task(config, *group, /*for_training=*/false);
+  require_classes(checkpoint.classes, task->classes(), source);
+  nn::load_weights(task->model(), use_ema ? checkpoint.ema : checkpoint.model, source);
+
+  const tasks::Metrics metrics = task->evaluate();
+  nlohmann::ordered_json result = {{"checkpoint", source},
+                                   {"step", checkpoint.progress.step},
+                                   {"epoch", checkpoint.progress.epoch},
+                                   {"weights", use_ema ? "ema" : "model"}};
+  std::string line = use_ema ? "averaged weights:" : "model weights:";
+  for (const auto& [name, value] : metrics) {
+    result[name] = value;
+    line += str(" ", name, " ", fixed(value, name == "loss" ? 4 : 2));
+  }
+  std::cout << line << "\n";
+  if (command.json) write_atomically(*command.json, result.dump(2) + "\n");
+}
+
+}  // namespace vim::train

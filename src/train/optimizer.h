@@ -1,0 +1,52 @@
+// AdamW over named parameters.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "vim/train/config.h"
+
+namespace torch::nn {
+class Module;
+}
+
+namespace vim::train {
+
+// Whether weight decay applies to a parameter of this name and shape.
+bool is_decayed(const std::string& name, const at::Tensor& parameter, const OptimConfig& config);
+
+class AdamW {
+ public:
+  AdamW(const torch::nn::Module& model, const OptimConfig& config);
+
+  // One update with the gradients that the parameters hold; a parameter without one keeps its value.
+  void step(double lr);
+
+  // Scales all gradients so that their joint norm is at most `max_norm`; returns the norm before, a scalar tensor
+  // on the device, so that nothing waits for it.
+  at::Tensor clip_gradients(double max_norm);
+
+  void zero_gradients();
+
+  at::Device device() const { return groups_.front().parameters.front().device(); }
+
+  // The moments under "exp_avg/<name>" and "exp_avg_sq/<name>", and "step/<name>". The tensors are the optimiser's own.
+  std::map<std::string, at::Tensor> state() const;
+  void load_state(const std::map<std::string, at::Tensor>& state, const std::string& source);
+
+ private:
+  struct Group {
+    double weight_decay;
+    std::vector<std::string> names;
+    std::vector<at::Tensor> parameters, exp_avg, exp_avg_sq, steps;
+  };
+  std::vector<at::Tensor> gradients() const;
+
+  OptimConfig config_;
+  std::vector<Group> groups_;  // decayed, not decayed
+};
+
+}  // namespace vim::train

@@ -1,0 +1,30 @@
+#include "train/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace vim::train {
+
+double cosine_lr(double t, double total, double warmup, double warmup_lr, double peak_lr, double min_lr) {
+  if (t < warmup) return warmup_lr + t * (peak_lr - warmup_lr) / warmup;
+  if (t >= total) return min_lr;
+  return min_lr + 0.5 * (peak_lr - min_lr) * (1 + std::cos(std::numbers::pi * t / total));
+}
+
+double Schedule::lr(int64_t step) const {
+  double epoch = static_cast<double>(step) / static_cast<double>(steps_per_epoch);
+  if (config.per_epoch) {
+    epoch = std::floor(epoch);
+    if (config.lr_epoch_offset) epoch = std::max(0.0, epoch - 1);
+  }
+  return cosine_lr(epoch, static_cast<double>(epochs), config.warmup_epochs, config.warmup_lr, peak_lr,
+                   config.min_lr);
+}
+
+double scaled_lr(const OptimConfig& config, int64_t global_batch) {
+  if (config.lr_base_batch == 0) return config.lr;
+  return config.lr * static_cast<double>(global_batch) / static_cast<double>(config.lr_base_batch);
+}
+
+}  // namespace vim::train

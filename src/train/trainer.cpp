@@ -1,0 +1,204 @@
+#include "train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <torch/nn/module.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "vim/config/config.h"
+#include "vim/core/error.h"
+#include "vim/core/log.h"
+#include "vim/core/random.h"
+#include "vim/core/stop.h"
+#include "vim/core/text.h"
+#include "vim/core/version.h"
+
+namespace vim::train {
+namespace {
+
+int64_t count_steps(const tasks::Task& task, const TrainConfig& config) {
+  const int64_t batches = const_cast<tasks::Task&>(task).train_loader().batches_per_epoch();
+  if (batches < config.accumulation) {
+    throw UsageError(str("data.batch_size: an epoch has only ", batches, " full batches, too few for a step of ",
+                         config.accumulation, "; take a smaller batch or train.accumulation"));
+  }
+  return batches / config.accumulation;
+}
+
+}  // namespace
+
+Trainer::Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup& group, RunFolder folder)
+    : config_(config),
+      task_(task),
+      group_(group),
+      folder_(std::move(folder)),
+      schedule_{config.schedule, scaled_lr(config.optim, global_batch()), count_steps(task, config.train),
+                config.train.epochs},
+      optimizer_(task.model(), config.optim) {
+  if (config.ema.enabled) ema_.emplace(task.model(), config.ema.decay);
+}
+
+int64_t Trainer::global_batch() const {
+  return config_.data.batch_size * config_.train.accumulation * group_.size();
+}
+
+void Trainer::resume(const Checkpoint& checkpoint, const std::string& source) {
+  nn::load_weights(task_.model(), checkpoint.model, source);
+  optimizer_.load_state(checkpoint.optimizer, source);
+  if (ema_) ema_->load(checkpoint.ema, source);
+  progress_ = checkpoint.progress;
+  if (progress_.step != progress_.epoch * steps_per_epoch() + progress_.step_in_epoch) {
+    throw Error(str(source, ": it was written with another number of steps an epoch (now ", steps_per_epoch(),
+                    "); resume with the data, data.batch_size and train.accumulation of that run"));
+  }
+}
+
+void Trainer::run() {
+  metrics_.emplace(folder_.metrics(), progress_.step);
+  line_.emplace(config_.train.epochs, steps_per_epoch(), global_batch(), progress_.step);
+  task_.model().train();
+  while (!finished()) {
+    train_epoch();
+    finish_epoch();
+    stop_if_asked();
+  }
+}
+
+void Trainer::train_epoch() {
+  loss_sum_ = at::full({}, progress_.epoch_loss_sum, at::kDouble);
+  loss_sum_ = loss_sum_.to(optimizer_.device());
+  line_->start_epoch();
+  task_.train_loader().begin(progress_.epoch, progress_.step_in_epoch * config_.train.accumulation);
+  while (progress_.step_in_epoch < steps_per_epoch()) {
+    train_step();
+    const bool last = progress_.step_in_epoch == steps_per_epoch();
+    if (!last && config_.checkpoint.every_steps > 0 && progress_.step % config_.checkpoint.every_steps == 0) {
+      save("last");
+    }
+    if (!last) stop_if_asked();
+  }
+}
+
+// The random numbers of a step depend on (seed, step) alone.
+void Trainer::train_step() {
+  RandomStream random(static_cast<uint64_t>(config_.seed), Purpose::kModel, static_cast<uint64_t>(progress_.step),
+                      static_cast<uint64_t>(group_.rank()));
+  at::manual_seed(random.bits());
+
+  at::Tensor loss = at::zeros({}, loss_sum_.options());
+  for (int64_t i = 0; i < config_.train.accumulation; ++i) {
+    const at::Tensor part = task_.loss(*task_.train_loader().next()) / config_.train.accumulation;
+    part.backward();
+    loss += part.detach();
+  }
+  if (config_.optim.clip_grad > 0) optimizer_.clip_gradients(config_.optim.clip_grad);
+  optimizer_.step(schedule_.lr(progress_.step));
+  optimizer_.zero_gradients();
+  if (ema_) ema_->update();
+
+  loss_sum_ += loss;
+  ++progress_.step;
+  ++progress_.step_in_epoch;
+  // Reading the loss waits for the device, so it happens at the logging cadence only.
+  if (progress_.step % config_.train.log_every_steps == 0) log_step(loss.item<double>());
+}
+
+void Trainer::log_step(double loss) {
+  const double lr = schedule_.lr(progress_.step - 1);
+  if (!std::isfinite(loss)) {
+    throw Error(str("step ", progress_.step, ": the loss is ", loss,
+                    "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
+  }
+  metrics_->write({{"kind", "step"}, {"step", progress_.step}, {"epoch", progress_.epoch + 1}, {"loss", loss}, {"lr", lr}});
+  log::status(line_->text(progress_.step, loss, lr, task_.train_loader().waited_seconds()));
+}
+
+double Trainer::epoch_loss() {
+  return loss_sum_.item<double>() / static_cast<double>(progress_.step_in_epoch);
+}
+
+void Trainer::finish_epoch() {
+  const double seconds = line_->seconds();
+  const double rate = line_->images_per_second(progress_.step_in_epoch);
+  const double loss = epoch_loss();
+  progress_.epoch += 1;
+  progress_.step_in_epoch = 0;
+  progress_.epoch_loss_sum = 0;
+  if (!std::isfinite(loss)) {
+    throw Error(str("epoch ", progress_.epoch, ": the loss is ", loss,
+                    "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
+  }
+
+  nlohmann::ordered_json record = {{"kind", "epoch"},         {"step", progress_.step},
+                                   {"epoch", progress_.epoch}, {"train_loss", loss},
+                                   {"seconds", seconds},       {"images_per_second", rate}};
+  std::string message = str("epoch ", progress_.epoch, "/", config_.train.epochs, ": loss ", fixed(loss, 4), ", ",
+                            std::llround(rate), " img/s, ", as_duration(seconds));
+  const int64_t every = config_.train.evaluate_every_epochs;
+  if (finished() || (every > 0 && progress_.epoch % every == 0)) {
+    for (const auto& [name, value] : evaluate()) {
+      record[name] = value;
+      message += str(", ", name, " ", fixed(value, name.ends_with("loss") ? 4 : 2));
+    }
+  }
+  metrics_->write(record);
+  log::info(message);
+
+  const double headline = std::max(progress_.headline, progress_.ema_headline);
+  if (headline > progress_.best) {
+    progress_.best = headline;
+    save("best");
+  }
+  if (finished() || progress_.epoch % config_.checkpoint.every_epochs == 0) save("last");
+  const int64_t keep = config_.checkpoint.keep_every_epochs;
+  if (keep > 0 && progress_.epoch % keep == 0) {
+    const std::string number = std::to_string(progress_.epoch);
+    save("epoch_" + std::string(4 - std::min<size_t>(4, number.size()), '0') + number);
+  }
+}
+
+// Of the model and of the average; the better one decides what is best.
+tasks::Metrics Trainer::evaluate() {
+  tasks::Metrics metrics = task_.evaluate();
+  progress_.headline = metrics.front().second;
+  if (ema_) {
+    const EmaScope shown(*ema_);
+    const tasks::Metrics averaged = task_.evaluate();
+    progress_.ema_headline = averaged.front().second;
+    for (const auto& [name, value] : averaged) metrics.emplace_back("ema_" + name, value);
+  }
+  return metrics;
+}
+
+void Trainer::stop_if_asked() {
+  const int signal = stop_requested();
+  if (signal == 0 || finished()) return;
+  save("last");
+  throw Stopped(str("stopped by signal ", signal, " after step ", progress_.step, "; saved in ",
+                    folder_.checkpoint("last").string(), ", go on with --resume"),
+                signal);
+}
+
+void Trainer::save(const std::string& name) {
+  if (!group_.is_main()) return;
+  if (progress_.step_in_epoch > 0) progress_.epoch_loss_sum = loss_sum_.item<double>();
+  Checkpoint checkpoint{config::dump(config_), version(),
+                        task_.classes(),       progress_,
+                        nn::weights_of(task_.model()), {},
+                        optimizer_.state()};
+  if (ema_) checkpoint.ema = ema_->weights();
+  save_checkpoint(folder_.checkpoint(name), checkpoint);
+}
+
+double Trainer::try_batch() {
+  task_.model().train();
+  task_.train_loader().begin(0, 0);
+  at::Tensor loss = task_.loss(*task_.train_loader().next());
+  loss.backward();
+  return loss.item<double>();
+}
+
+}  // namespace vim::train

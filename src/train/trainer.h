@@ -1,0 +1,62 @@
+// The training loop, a straight line: epochs, steps, and what ends an epoch.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "train/checkpoint.h"
+#include "train/ema.h"
+#include "train/metrics.h"
+#include "train/optimizer.h"
+#include "train/progress_line.h"
+#include "train/run_folder.h"
+#include "train/schedule.h"
+#include "vim/dist/process_group.h"
+#include "vim/tasks/task.h"
+#include "vim/train/config.h"
+
+namespace vim::train {
+
+class Trainer {
+ public:
+  // `task` and `group` outlive the trainer.
+  Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup& group, RunFolder folder);
+
+  // Goes on from this state; `source` names it in errors.
+  void resume(const Checkpoint& checkpoint, const std::string& source);
+
+  // Trains to the end. Throws Stopped, after it saved, when a signal asked for it.
+  void run();
+
+  // One batch forward and backward, without an update; the loss.
+  double try_batch();
+
+  int64_t steps_per_epoch() const { return schedule_.steps_per_epoch; }
+  int64_t global_batch() const;
+  double peak_lr() const { return schedule_.peak_lr; }
+  bool finished() const { return progress_.epoch >= config_.train.epochs; }
+
+ private:
+  void train_epoch();
+  void train_step();
+  void log_step(double loss);
+  void finish_epoch();
+  tasks::Metrics evaluate();
+  void stop_if_asked();
+  double epoch_loss();
+  void save(const std::string& name);
+
+  RunConfig config_;
+  tasks::Task& task_;
+  dist::ProcessGroup& group_;
+  RunFolder folder_;
+  Schedule schedule_;
+  AdamW optimizer_;
+  std::optional<Ema> ema_;
+  Progress progress_;
+  at::Tensor loss_sum_;  // over the steps of this epoch, on the device, fp64
+  std::optional<MetricsWriter> metrics_;
+  std::optional<ProgressLine> line_;
+};
+
+}  // namespace vim::train

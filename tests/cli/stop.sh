@@ -1,0 +1,22 @@
+# SIGTERM and SIGINT: the step is finished, the state saved, the exit code 128 + signal; --resume goes on.
+source "$(dirname "$0")/common.sh" "$1"
+make_idx "$scratch/data"
+make_config "$scratch/c.yaml"
+train() { exec "$bin/vim-train" --config "$scratch/c.yaml" --set train.epochs=2000 --output "$scratch/run" "$@"; }
+
+set -m  # background jobs get their own process group, and with it a SIGINT that is not ignored
+for signal in TERM:143 INT:130; do
+  (train --resume) >"$scratch/out" 2>&1 &
+  pid=$!
+  for ((i = 0; i < 100; ++i)); do
+    sleep 0.1
+    [ -s "$scratch/run/checkpoints/last.safetensors" ] && break
+  done
+  sleep 0.5
+  kill -"${signal%:*}" "$pid"
+  code=0
+  wait "$pid" || code=$?
+  [ "$code" = "${signal#*:}" ] || { cat "$scratch/out"; fail "exit code $code after SIG${signal%:*}"; }
+  says "go on with --resume"
+done
+says "resuming from"

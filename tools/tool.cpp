@@ -1,0 +1,44 @@
+#include "tool.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+
+#include "vim/core/error.h"
+#include "vim/core/log.h"
+
+namespace vim::tools {
+
+bool parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return true;
+  } catch (const CLI::Success& wish) {
+    app.exit(wish);
+    return false;
+  }
+}
+
+int guarded(const std::string& tool, const std::function<void()>& body) {
+  try {
+    body();
+    return 0;
+  } catch (const CLI::Error& problem) {
+    std::cerr << tool << ": " << problem.what() << "\nTry '" << tool << " --help'.\n";
+    return 2;
+  } catch (const Error& problem) {
+    log::clear_status();
+    std::cerr << tool << ": " << problem.what() << "\n";
+    return problem.exit_code();
+  } catch (const std::bad_alloc&) {
+    std::cerr << tool << ": out of memory; take a smaller data.batch_size or model\n";
+    return 1;
+  } catch (const std::exception& problem) {
+    log::clear_status();
+    const std::string text = problem.what();
+    std::cerr << tool << ": " << text.substr(0, text.find('\n')) << "\n";  // LibTorch appends a stack trace
+    return 1;
+  }
+}
+
+}  // namespace vim::tools
