@@ -1,5 +1,6 @@
 #include "yaml_reader.h"
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <sstream>
 
+#include "utf8.h"
 #include "vim/core/text.h"
 
 namespace vim::config {
@@ -36,21 +38,41 @@ std::string explain(const std::string& message) {
   return str("is not valid YAML: ", found == std::end(kPlainer) ? message : found->second);
 }
 
+// Whether the scalar at the start of `text` ends.
+bool is_closed(std::string_view text) {
+  const char quote = text.empty() ? '\0' : text[0];
+  if (quote != '\'' && quote != '"') return true;  // a block scalar (| or >)
+  for (size_t i = 1; i < text.size(); ++i) {
+    const bool escapes = quote == '"' ? text[i] == '\\' : text.substr(i).starts_with("''");
+    if (escapes) {
+      ++i;
+    } else if (text[i] == quote) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Turns the parser's events into nodes: yaml-cpp's own tree hides duplicate keys.
 class Builder final : public YAML::EventHandler {
  public:
-  explicit Builder(const Place& start) : start_(start) {}
+  Builder(std::string_view text, const Place& start) : text_(text), start_(start) {}
 
   Node root;
   // The first, noted rather than thrown: where the parser stumbles over the same text, it knows
   // better.
   std::optional<Refusal> refusal;
 
-  // Where a syntax error is: an unclosed bracket is where it was opened.
+  // Where a syntax error is. What is never closed is noticed at the end and sought at the
+  // beginning.
   Place place_of(const YAML::Exception& error) const {
-    const bool unclosed = error.msg == YAML::ErrorMsg::END_OF_MAP_FLOW ||
-                          error.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW;
-    return unclosed && !open_.empty() ? open_.back().node.place : place(error.mark);
+    using namespace YAML::ErrorMsg;
+    if (!open_.empty()) {
+      const Open& last = open_.back();
+      if (error.msg == END_OF_MAP_FLOW || error.msg == END_OF_SEQ_FLOW) return last.node.place;
+      if (error.msg == EOF_IN_SCALAR && last.waiting) return last.waiting->place;
+    }
+    return place(error.mark);
   }
 
   Place place(const YAML::Mark& mark) const {
@@ -73,7 +95,11 @@ class Builder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     Node node = Node::scalar(value);
-    node.quoted = tag == "!";  // so says yaml-cpp
+    node.quoted = tag == "!";  // so says yaml-cpp, of block scalars too
+    // It also takes the end of the file for the end of a quote.
+    if (node.quoted && !is_closed(text_.substr(static_cast<size_t>(mark.pos)))) {
+      refuse(place(mark), "is not valid YAML: a quote is never closed");
+    }
     const bool null = !node.quoted && (value == "null" || value == "~" || value.empty());
     add(mark, node.quoted ? "" : tag, anchor, null ? Node{} : std::move(node));
   }
@@ -149,6 +175,7 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
+  std::string_view text_;
   const Place& start_;
   std::vector<Open> open_;
 };
@@ -220,53 +247,36 @@ void tidy(Node& node, Problems problems) {
   node.entries = std::move(unique);
 }
 
-// The position of the first byte that is no UTF-8, or npos. (RFC 3629)
-size_t find_bad_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80   ? 1
-                          : lead < 0xc2 ? 0
-                          : lead < 0xe0 ? 2
-                          : lead < 0xf0 ? 3
-                          : lead < 0xf5 ? 4
-                                        : 0;
-    if (length == 0 || i + length > text.size()) return i;
-    char32_t code = length == 1 ? lead : lead & (0x7f >> length);
-    for (size_t j = 1; j < length; ++j) {
-      const auto next = static_cast<unsigned char>(text[i + j]);
-      if ((next & 0xc0) != 0x80) return i;
-      code = code << 6 | (next & 0x3f);
-    }
-    const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-    if (overlong || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return i;
-    i += length;
-  }
-  return std::string_view::npos;
+Place place_at(std::string_view text, size_t position, const Place& start) {
+  Place place = start;
+  if (place.line == 0) return place;
+  const std::string_view before = text.substr(0, position);
+  place.line = static_cast<int>(1 + std::ranges::count(before, '\n'));
+  place.column = static_cast<int>(before.size() - (before.rfind('\n') + 1) + 1);
+  return place;
 }
 
 }  // namespace
 
 Node read_yaml(std::string_view text, const Place& start, Problems problems) {
-  if (find_bad_utf8(text) != std::string_view::npos) {
-    Place place = start;
-    if (place.line != 0) {
-      const std::string_view before = text.substr(0, find_bad_utf8(text));
-      place.line = static_cast<int>(1 + std::ranges::count(before, '\n'));
-      place.column = static_cast<int>(before.size() - (before.rfind('\n') + 1) + 1);
-    }
-    problems.add(place, "is not UTF-8 text");
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  if (const size_t bad = find_non_text(text); bad != std::string_view::npos) {
+    problems.add(place_at(text, bad, start), "is not plain UTF-8 text");
     return {};
   }
-  Builder builder(start);
+  Builder builder(text, start);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     if (!parser.HandleNextDocument(builder)) return {};
-    Builder second(start);
+    Builder second(text, start);
     if (parser.HandleNextDocument(second)) {
       problems.add(second.root.place, "a second document; a config is one");
       return {};
     }
+  } catch (const YAML::DeepRecursion&) {
+    problems.add(start, "is nested too deeply");
+    return {};
   } catch (const YAML::Exception& error) {
     problems.add(builder.place_of(error), explain(error.msg));
     return {};
