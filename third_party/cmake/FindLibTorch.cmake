@@ -50,20 +50,22 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   # ATen's parallel_for is a template over OpenMP: a file compiled without it would quietly run on one thread.
   # (OpenMP::OpenMP_CXX would name the compiler's libgomp by path, against the one that LibTorch brings.)
   #
-  # Kernels and operators register themselves when their library is loaded, so both are linked whole
-  # even where no symbol of theirs is named.
+  # Kernels and operators register themselves when their library is loaded, so the libraries stay linked even
+  # where no symbol of theirs is named.
+  set(CMAKE_LINK_LIBRARY_USING_keep "LINKER:--push-state,--no-as-needed" <LINK_ITEM> LINKER:--pop-state)
+  set(CMAKE_LINK_LIBRARY_USING_keep_SUPPORTED TRUE)
   add_library(LibTorch::cpu INTERFACE IMPORTED)
   target_include_directories(LibTorch::cpu SYSTEM INTERFACE
     ${LibTorch_INCLUDE_DIR} ${LibTorch_INCLUDE_DIR}/torch/csrc/api/include)
   target_compile_options(LibTorch::cpu INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
   target_link_options(LibTorch::cpu INTERFACE -fopenmp)
   target_link_libraries(LibTorch::cpu INTERFACE
-    -Wl,--push-state,--no-as-needed ${LibTorch_torch_cpu_LIBRARY} ${LibTorch_c10_LIBRARY} -Wl,--pop-state)
+    "$<LINK_LIBRARY:keep,${LibTorch_torch_cpu_LIBRARY},${LibTorch_c10_LIBRARY}>")
 
   if(LibTorch_torch_cuda_LIBRARY AND LibTorch_c10_cuda_LIBRARY)
     add_library(LibTorch::cuda INTERFACE IMPORTED)
     target_link_libraries(LibTorch::cuda INTERFACE LibTorch::cpu
-      -Wl,--push-state,--no-as-needed ${LibTorch_torch_cuda_LIBRARY} ${LibTorch_c10_cuda_LIBRARY} -Wl,--pop-state)
+      "$<LINK_LIBRARY:keep,${LibTorch_torch_cuda_LIBRARY},${LibTorch_c10_cuda_LIBRARY}>")
     file(STRINGS ${LibTorch_c10_cuda_LIBRARY} _cudart REGEX "^libcudart\\.so\\.[0-9]+" LIMIT_COUNT 1)
     string(REGEX REPLACE "libcudart\\.so\\.([0-9]+).*" "\\1" LibTorch_CUDA_MAJOR "${_cudart}")
   endif()

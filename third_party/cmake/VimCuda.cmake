@@ -15,7 +15,8 @@ function(vim_find_cuda)
 
   # Wheels keep cuDNN, cuBLAS and the others apart from libtorch_cuda.so, which is useless without them.
   try_compile(links SOURCES ${PROJECT_SOURCE_DIR}/third_party/cmake/cuda_check.cpp
-    LINK_LIBRARIES LibTorch::cuda NO_CACHE)
+    LINK_OPTIONS -Wl,--no-as-needed
+    LINK_LIBRARIES ${LibTorch_torch_cuda_LIBRARY} ${LibTorch_torch_cpu_LIBRARY} ${LibTorch_c10_LIBRARY} NO_CACHE)
   if(NOT links)
     set(reason "the CUDA libraries of LibTorch in ${LibTorch_ROOT} (cuDNN, cuBLAS, NCCL...) are not installed"
       PARENT_SCOPE)
@@ -65,7 +66,8 @@ set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # the static one would be a second runtime beside LibTorch's
 set(CMAKE_CUDA_STANDARD 17)             # CMake 3.25 does not know how to ask this nvcc for 20
 enable_language(CUDA)
-list(APPEND CMAKE_BUILD_RPATH ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES})
+cmake_path(GET nvcc PARENT_PATH nvcc_folder)
+list(APPEND CMAKE_BUILD_RPATH ${nvcc_folder}/../lib64)
 target_compile_definitions(vim_torch INTERFACE VIM_WITH_CUDA)
 target_link_libraries(vim_torch INTERFACE LibTorch::cuda)
 set(VIM_WITH_CUDA ON)
