@@ -31,6 +31,13 @@ Node read_layer(const fs::path& path, const Place& asked, bool is_base, int orde
   return read_yaml(text, {path.string(), 1, 1, order}, problems.root());
 }
 
+// The same for all spellings of a path.
+fs::path identity(const fs::path& path) {
+  std::error_code error;
+  const fs::path canonical = fs::weakly_canonical(path, error);
+  return error ? path : canonical;
+}
+
 // Takes `base: file` out of the map.
 std::optional<Node> take_base(Node& map) {
   const auto base = std::ranges::find(map.entries, kBase, &Entry::key);
@@ -63,16 +70,16 @@ void Loader::file(const fs::path& path) {
   Place asked{path.string(), 0, 0, journal_->sources};
   for (fs::path next = path; !next.empty();) {
     Problems problems(*journal_, seen.empty() ? "" : std::string(kBase));
-    if (std::ranges::find(seen, fs::weakly_canonical(next)) != seen.end()) {
+    if (std::ranges::find(seen, identity(next)) != seen.end()) {
       problems.add(asked, str(next.string(), " is in turn based on this file"));
       break;
     }
     Node layer = read_layer(next, asked, !seen.empty(), journal_->sources++, problems);
-    seen.push_back(fs::weakly_canonical(next));
+    seen.push_back(identity(next));
     const std::optional<Node> base = take_base(layer);
     layers.push_back(std::move(layer));
     std::string name;
-    if (base && !Leaf<std::string>::read(*base, name)) {
+    if (base && (!Leaf<std::string>::read(*base, name) || name.empty())) {
       Problems(*journal_, std::string(kBase)).expected("a file name", *base);
     }
     asked = base ? base->place : asked;

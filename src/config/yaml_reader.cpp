@@ -6,15 +6,17 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 #include <sstream>
 
+#include "environment.h"
 #include "utf8.h"
 #include "vim/core/text.h"
 
 namespace vim::config {
 namespace {
+
+constexpr std::string_view kNoTags = "tags (!) are not supported";
 
 // YAML that a config has no use for.
 struct Refusal {
@@ -96,6 +98,9 @@ class Builder final : public YAML::EventHandler {
                 const std::string& value) override {
     Node node = Node::scalar(value);
     node.quoted = tag == "!";  // so says yaml-cpp, of block scalars too
+    if (node.quoted && text_.substr(static_cast<size_t>(mark.pos)).starts_with('!')) {
+      refuse(place(mark), kNoTags);
+    }
     // It also takes the end of the file for the end of a quote.
     if (node.quoted && !is_closed(text_.substr(static_cast<size_t>(mark.pos)))) {
       refuse(place(mark), "is not valid YAML: a quote is never closed");
@@ -151,7 +156,7 @@ class Builder final : public YAML::EventHandler {
   void prepare(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Node& node) {
     node.place = place(mark);
     if (anchor != 0) refuse_anchor(mark);
-    if (!tag.empty() && tag != "?") refuse(node.place, "tags (!) are not supported");
+    if (!tag.empty() && tag != "?") refuse(node.place, kNoTags);
   }
 
   bool expects_key() const {
@@ -180,53 +185,9 @@ class Builder final : public YAML::EventHandler {
   std::vector<Open> open_;
 };
 
-bool is_name(std::string_view text) {
-  static constexpr std::string_view kLetters =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-  return !text.empty() && kLetters.find(text[0]) != std::string_view::npos &&
-         text.find_first_not_of(std::string(kLetters) + "0123456789") == std::string_view::npos;
-}
-
-// Replaces ${NAME} and ${NAME:-default} by the environment, $${ by ${. Returns what is wrong, or
-// "".
-std::string expand(std::string& text) {
-  std::string expanded;
-  for (size_t i = 0; i < text.size();) {
-    const std::string_view rest = std::string_view(text).substr(i);
-    if (rest.starts_with("$${")) {
-      expanded += "${";
-      i += 3;
-    } else if (!rest.starts_with("${")) {
-      expanded += text[i++];
-    } else {
-      const size_t end = rest.find('}');
-      if (end == std::string_view::npos) return "'${' without '}'; write $${ for the characters ${";
-      const std::string_view inside = rest.substr(2, end - 2);
-      const size_t dash = inside.find(":-");
-      const std::string name(inside.substr(0, dash));
-      if (!is_name(name)) {
-        return str("'", name,
-                   "' cannot be an environment variable; write $${ for the characters ${");
-      }
-      const char* value = std::getenv(name.c_str());
-      const bool has_default = dash != std::string_view::npos;
-      if (value == nullptr && !has_default) {
-        return str("the environment variable ", name, " is not set; set it, or write ${", name,
-                   ":-default}");
-      }
-      // As in a shell, `:-` also replaces an empty value.
-      const bool use_default = has_default && (value == nullptr || *value == '\0');
-      expanded += use_default ? inside.substr(dash + 2) : std::string_view(value);
-      i += end + 1;
-    }
-  }
-  text = std::move(expanded);
-  return {};
-}
-
 void tidy(Node& node, Problems problems) {
   if (node.kind == Node::Kind::kScalar) {
-    const std::string wrong = expand(node.text);
+    const std::string wrong = expand_environment(node.text);
     if (!wrong.empty()) problems.add(node.place, wrong);
   }
   for (size_t i = 0; i < node.items.size(); ++i) tidy(node.items[i], problems.at(i));
@@ -262,6 +223,12 @@ Node read_yaml(std::string_view text, const Place& start, Problems problems) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   if (const size_t bad = find_non_text(text); bad != std::string_view::npos) {
     problems.add(place_at(text, bad, start), "is not plain UTF-8 text");
+    return {};
+  }
+  // yaml-cpp drops a line that it takes for a directive.
+  if (const size_t line = text.starts_with('%') ? 0 : text.find("\n%") + 1;
+      text.substr(line).starts_with('%')) {
+    problems.add(place_at(text, line, start), "a line cannot start with %");
     return {};
   }
   Builder builder(text, start);

@@ -67,6 +67,11 @@ TEST_CASE("Bases that are absent, circular or no file names are located") {
                                          " is in turn based on this file");
   write(a, "base: a.yaml\n");
   CHECK_THROWS_WITH(load<Config>(a), a + ":1:7: base: " + a + " is in turn based on this file");
+  write(a, "base: ''\n");
+  CHECK_THROWS_WITH(load<Config>(a),
+                    a + ":1:7: base: expected a file name, got the quoted text ''");
+  fs::create_symlink("loop.yaml", folder / "loop.yaml");
+  CHECK_THROWS_AS(load<Config>(folder / "loop.yaml"), vim::UsageError);
   write(a, "base: [b.yaml]\n");
   CHECK_THROWS_WITH(load<Config>(a), a + ":1:7: base: expected a file name, got a list");
 }
