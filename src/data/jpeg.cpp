@@ -13,11 +13,12 @@ struct Destroy {
   void operator()(void* handle) const { tjDestroy(handle); }
 };
 
-// One decoder a thread: it keeps its tables and buffers from image to image.
-tjhandle decompressor() {
-  thread_local const std::unique_ptr<void, Destroy> handle(tjInitDecompress());
-  if (!handle) throw Error(str("no JPEG decoder: ", tjGetErrorStr2(nullptr)));
-  return handle.get();
+// A decoder serves one image: it would keep that image's tables, and a damaged successor without
+// tables of its own would be decoded with them.
+std::unique_ptr<void, Destroy> make_decoder() {
+  std::unique_ptr<void, Destroy> handle(tjInitDecompress());
+  if (!handle) throw Error(str("no JPEG decoder (", tjGetErrorStr2(nullptr), ")"));
+  return handle;
 }
 
 // Whether the image itself ends; a thumbnail's end stands before the image's start of scan.
@@ -57,14 +58,16 @@ cv::Mat from_cmyk(const cv::Mat& inverted) {
 }  // namespace
 
 cv::Mat decode_jpeg(std::string_view bytes) {
-  const tjhandle handle = decompressor();
+  const auto decoder = make_decoder();
+  const tjhandle handle = decoder.get();
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   int width = 0, height = 0, subsampling = 0, colorspace = 0;
-  if (tjDecompressHeader3(handle, data, bytes.size(), &width, &height, &subsampling, &colorspace) !=
-          0 &&
-      tjGetErrorCode(handle) == TJERR_FATAL) {
+  const int status =
+      tjDecompressHeader3(handle, data, bytes.size(), &width, &height, &subsampling, &colorspace);
+  if (status != 0 && tjGetErrorCode(handle) == TJERR_FATAL) {
     throw Error(str("damaged JPEG header (", tjGetErrorStr2(handle), ")"));
   }
+  if (width < 1) throw Error("the JPEG ends before its image");  // tables alone
   check_declared_size(width, height);
   const bool cmyk = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
   cv::Mat image(height, width, cmyk ? CV_8UC4 : CV_8UC3);

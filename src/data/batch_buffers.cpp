@@ -1,0 +1,22 @@
+#include "data/batch_buffers.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+namespace vim::data {
+
+at::Tensor BatchBuffers::take(at::IntArrayRef shape) {
+  const auto options = at::TensorOptions(at::kByte).pinned_memory(pinned_);
+  // Pinned memory is kept by torch's allocator, which knows the copies that still read it.
+  if (pinned_) return at::empty(shape, options);
+  const auto free = std::ranges::find_if(buffers_, [&](const at::Tensor& buffer) {
+    return buffer.sizes() == shape && buffer.storage().use_count() == 1;
+  });
+  if (free != buffers_.end()) return free->alias();
+  const at::Tensor buffer = at::empty(shape, options);
+  if (buffers_.size() < limit_) buffers_.push_back(buffer);
+  return buffer.alias();
+}
+
+}  // namespace vim::data

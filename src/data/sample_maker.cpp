@@ -1,0 +1,59 @@
+#include "data/sample_maker.h"
+
+#include <utility>
+
+#include "vim/core/error.h"
+#include "vim/core/log.h"
+#include "vim/core/random.h"
+#include "vim/core/text.h"
+
+namespace vim::data {
+namespace {
+
+constexpr int64_t kMaxReplacements = 100;  // tries before a data set counts as unreadable
+
+}  // namespace
+
+SampleMaker::SampleMaker(std::unique_ptr<const Dataset> dataset, Pipeline pipeline,
+                         const LoaderOptions& options)
+    : dataset_(std::move(dataset)), pipeline_(std::move(pipeline)), options_(options) {}
+
+std::optional<Sample> SampleMaker::make(const Pick& pick, int64_t epoch) {
+  std::optional<Sample> sample = read(pick.id);
+  if (sample) {
+    // The pick's stream even where another image stands in, so that it does not come twice alike.
+    RandomStream random(options_.seed, Purpose::kTransform, epoch,
+                        pick.id + pick.repeat * dataset_->size());
+    pipeline_.apply(*sample, random);
+  }
+  return sample;
+}
+
+std::optional<Sample> SampleMaker::read(int64_t id) {
+  for (int64_t tries = 0; tries < kMaxReplacements; ++tries) {
+    const int64_t candidate = (id + tries) % dataset_->size();
+    try {
+      return dataset_->get(candidate);
+    } catch (const Error& error) {
+      if (options_.on_error == OnError::kStop) {
+        throw Error(str(error.what(), "; remove it, or set data.on_error to skip such images"));
+      }
+      note_skipped(candidate, error.what());
+      if (!options_.training) return std::nullopt;
+    }
+  }
+  throw Error(str(dataset_->name(id), " and the ", kMaxReplacements - 1,
+                  " images after it cannot be read; check the disk and the data"));
+}
+
+void SampleMaker::note_skipped(int64_t id, const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (skipped_.insert(id).second) log::warning(str(reason, "; skipped"));
+}
+
+int64_t SampleMaker::skipped() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int64_t>(skipped_.size());
+}
+
+}  // namespace vim::data
