@@ -1,7 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "ops/compare.h"
 #include "ops/oracle.h"
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/ops/ops.h"
 

@@ -1,6 +1,5 @@
-#include <catch2/catch.hpp>
-
 #include "ops/compare.h"
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/io/safetensors.h"
 #include "vim/ops/ops.h"

@@ -2,9 +2,8 @@
 // derivative.
 #include <ATen/Parallel.h>
 
-#include <catch2/catch.hpp>
-
 #include "ops/compare.h"
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/ops/ops.h"
 

@@ -1,9 +1,8 @@
 #include <c10/core/GradMode.h>
 
-#include <catch2/catch.hpp>
-
 #include "ops/compare.h"
 #include "ops/oracle.h"
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/ops/ops.h"
 
