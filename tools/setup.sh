@@ -11,6 +11,8 @@
 #   VIM_CUDA=ON|OFF      decide about the CUDA half yourself, for example where only the cluster's nodes have a GPU
 #   VIM_CACHE=DIR        keep LibTorch here rather than in ~/.cache/vim; all checkouts share it
 set -euo pipefail
+LIBTORCH=${LIBTORCH:+$(realpath -m "$LIBTORCH")}
+cache=$(realpath -m "${VIM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vim}")
 cd "$(dirname "$0")/.."
 
 say() { echo "setup: $*"; }
@@ -23,9 +25,8 @@ cuda=${VIM_CUDA:-AUTO}
 variant=cpu
 if [[ $cuda == ON ]] || { [[ $cuda == AUTO ]] && has_gpu; }; then variant=cuda; fi
 version=$(sed -n 's/^torch==\([0-9.]*\).*/\1/p' tools/libtorch-cpu.txt)
-cache=${VIM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vim}
 libtorch=${LIBTORCH:-$cache/libtorch-$version-$variant/torch}
-if [[ -n ${LIBTORCH:-} && ! -e $LIBTORCH/include/ATen ]]; then
+if [[ -n $LIBTORCH && ! -e $LIBTORCH/include/ATen ]]; then
   fail "LIBTORCH=$LIBTORCH: no include/ATen there; name the folder that holds LibTorch's include/ and lib/"
 fi
 
