@@ -105,33 +105,80 @@ uint8_t to_byte(int32_t sum) {
   return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
 }
 
-using Pixel = int32_t __attribute__((vector_size(16)));  // red, green, blue and nothing
+// Rows are summed eight values at a time: two rows of red, green, blue and one to spare, or eight
+// grey rows.
+constexpr int kLanes = 8;
+using Lanes = int32_t __attribute__((vector_size(kLanes * 4)));
+using RgbLanes = int32_t __attribute__((vector_size(16)));
 
-VIM_CLONES void resize_row_rgb(const uint8_t* in, int width, const Taps& taps, Pixel* unpacked,
-                               uint8_t* out) {
-  for (int x = 0; x < width; ++x, in += 3) unpacked[x] = Pixel{in[0], in[1], in[2], 0};
-  const int out_width = static_cast<int>(taps.ranges.size());
-  for (int x = 0; x < out_width; ++x, out += 3) {
-    const Pixel* pixels = unpacked + taps.ranges[x].first;
-    const int32_t* weights = taps.weights(x);
-    Pixel sum = {kHalf, kHalf, kHalf, 0};
-    for (int k = 0; k < taps.ranges[x].count; ++k) sum += pixels[k] * weights[k];
-    out[0] = to_byte(sum[0]);
-    out[1] = to_byte(sum[1]);
-    out[2] = to_byte(sum[2]);
+// Moving four bytes for a pixel's three is one instruction. The fourth is the next pixel's, or
+// about to be overwritten by it; the last pixel has none.
+VIM_CLONES void unpack_rgb(const uint8_t* in, int width, int32_t* out) {
+  for (int x = 0; x < width - 1; ++x) {
+    int32_t word;
+    std::memcpy(&word, in + 3 * x, 4);
+    const RgbLanes pixel = ((RgbLanes{} + word) >> RgbLanes{0, 8, 16, 24}) & 255;
+    std::memcpy(out + kLanes * x, &pixel, sizeof pixel);
   }
+  for (int c = 0; c < 3; ++c) out[kLanes * (width - 1) + c] = in[3 * (width - 1) + c];
 }
 
-void resize_row_grey(const uint8_t* in, const Taps& taps, uint8_t* out) {
-  const int out_width = static_cast<int>(taps.ranges.size());
-  for (int x = 0; x < out_width; ++x) {
-    const uint8_t* pixels = in + taps.ranges[x].first;
-    const int32_t* weights = taps.weights(x);
-    int32_t sum = kHalf;
-    for (int k = 0; k < taps.ranges[x].count; ++k) sum += pixels[k] * weights[k];
-    out[x] = to_byte(sum);
-  }
+void pack_rgb(const uint8_t* in, int width, uint8_t* out) {
+  for (int x = 0; x < width - 1; ++x) std::memcpy(out + 3 * x, in + kLanes * x, 4);
+  std::memcpy(out + 3 * (width - 1), in + kLanes * (width - 1), 3);
 }
+
+VIM_CLONES void sum_taps(const int32_t* in, const Taps& taps, int32_t* sums, uint8_t* out) {
+  const auto width = static_cast<int>(taps.ranges.size());
+  for (int x = 0; x < width; ++x) {
+    const auto [first, count] = taps.ranges[x];
+    const int32_t* weights = taps.weights(x);
+    Lanes sum = Lanes{} + kHalf;
+    for (int k = 0; k < count; ++k) {
+      Lanes pixel;
+      std::memcpy(&pixel, in + kLanes * (first + k), sizeof pixel);
+      sum += pixel * weights[k];
+    }
+    std::memcpy(sums + kLanes * x, &sum, sizeof sum);
+  }
+  for (int i = 0; i < kLanes * width; ++i) out[i] = to_byte(sums[i]);
+}
+
+// Fills and empties the lanes; rows after the last are computed from what is there, and not used.
+class RowPass {
+ public:
+  RowPass(const cv::Mat& in, cv::Mat& out)
+      : in_(in),
+        out_(out),
+        unpacked_(size_t{kLanes} * in.cols),
+        sums_(size_t{kLanes} * out.cols),
+        packed_(size_t{kLanes} * out.cols) {}
+
+  void run(const Taps& taps) {
+    const int rows = in_.channels() == 3 ? 2 : kLanes;
+    for (int y = 0; y < in_.rows; y += rows) {
+      const int count = std::min(rows, in_.rows - y);
+      for (int i = 0; i < count; ++i) unpack(in_.ptr(y + i), i);
+      sum_taps(unpacked_.data(), taps, sums_.data(), packed_.data());
+      for (int i = 0; i < count; ++i) pack(i, out_.ptr(y + i));
+    }
+  }
+
+ private:
+  void unpack(const uint8_t* row, int i) {
+    if (in_.channels() == 3) return unpack_rgb(row, in_.cols, unpacked_.data() + 4 * i);
+    for (int x = 0; x < in_.cols; ++x) unpacked_[size_t{kLanes} * x + i] = row[x];
+  }
+  void pack(int i, uint8_t* row) const {
+    if (in_.channels() == 3) return pack_rgb(packed_.data() + 4 * i, out_.cols, row);
+    for (int x = 0; x < out_.cols; ++x) row[x] = packed_[size_t{kLanes} * x + i];
+  }
+
+  const cv::Mat& in_;
+  cv::Mat& out_;
+  std::vector<int32_t> unpacked_, sums_;
+  std::vector<uint8_t> packed_;
+};
 
 // One output row from `count` input rows, `stride` bytes apart. In blocks whose sums stay in
 // registers.
@@ -158,14 +205,7 @@ VIM_CLONES void combine_rows(const uint8_t* in, size_t stride, const int32_t* we
 cv::Mat resize_width(const cv::Mat& image, int width, Filter filter) {
   const Taps taps(image.cols, width, filter);
   cv::Mat out(image.rows, width, image.type());
-  std::vector<Pixel> unpacked(image.channels() == 3 ? image.cols : 0);
-  for (int y = 0; y < image.rows; ++y) {
-    if (image.channels() == 3) {
-      resize_row_rgb(image.ptr(y), image.cols, taps, unpacked.data(), out.ptr(y));
-    } else {
-      resize_row_grey(image.ptr(y), taps, out.ptr(y));
-    }
-  }
+  RowPass(image, out).run(taps);
   return out;
 }
 

@@ -19,31 +19,32 @@ SampleMaker::SampleMaker(std::unique_ptr<const Dataset> dataset, Pipeline pipeli
     : dataset_(std::move(dataset)), pipeline_(std::move(pipeline)), options_(options) {}
 
 std::optional<Sample> SampleMaker::make(const Pick& pick, int64_t epoch) {
-  std::optional<Sample> sample = read(pick.id);
-  if (sample) {
-    // The pick's stream even where another image stands in, so that it does not come twice alike.
-    RandomStream random(options_.seed, Purpose::kTransform, epoch,
-                        pick.id + pick.repeat * dataset_->size());
-    pipeline_.apply(*sample, random);
-  }
-  return sample;
-}
-
-std::optional<Sample> SampleMaker::read(int64_t id) {
+  const int64_t size = dataset_->size();
   for (int64_t tries = 0; tries < kMaxReplacements; ++tries) {
-    const int64_t candidate = (id + tries) % dataset_->size();
+    const int64_t id = (pick.id + tries) % size;
+    // The pick's stream even where another image stands in, so that it does not come twice alike.
+    RandomStream random(options_.seed, Purpose::kTransform, epoch, pick.id + pick.repeat * size);
     try {
-      return dataset_->get(candidate);
+      return transformed(dataset_->get(id), random);
     } catch (const Error& error) {
       if (options_.on_error == OnError::kStop) {
         throw Error(str(error.what(), "; remove it, or set data.on_error to skip such images"));
       }
-      note_skipped(candidate, error.what());
+      note_skipped(id, error.what());
       if (!options_.training) return std::nullopt;
     }
   }
-  throw Error(str(dataset_->name(id), " and the ", kMaxReplacements - 1,
+  throw Error(str(dataset_->name(pick.id), " and the ", kMaxReplacements - 1,
                   " images after it cannot be read; check the disk and the data"));
+}
+
+Sample SampleMaker::transformed(Sample sample, RandomStream& random) const {
+  try {
+    pipeline_.apply(sample, random);
+  } catch (const Error& error) {
+    throw Error(str(dataset_->name(sample.id), ": ", error.what()));
+  }
+  return sample;
 }
 
 void SampleMaker::note_skipped(int64_t id, const std::string& reason) {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 
 #include "data/sampler.h"
 #include "vim/data/loader.h"
@@ -26,7 +27,7 @@ class SampleMaker {
   int64_t skipped() const;
 
  private:
-  std::optional<Sample> read(int64_t id);
+  Sample transformed(Sample sample, RandomStream& random) const;
   void note_skipped(int64_t id, const std::string& reason);
 
   const std::unique_ptr<const Dataset> dataset_;

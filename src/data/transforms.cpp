@@ -8,6 +8,7 @@
 #include "vim/core/error.h"
 #include "vim/core/random.h"
 #include "vim/core/text.h"
+#include "vim/data/image.h"
 #include "vim/data/sample.h"
 
 namespace vim::data {
@@ -27,11 +28,17 @@ cv::Size target(const std::optional<int64_t>& size, const InputSize& input) {
 // The smallest size of the image's shape that covers `cover`; what is over is cut off, as
 // torchvision does.
 cv::Size covering(cv::Size image, cv::Size cover) {
-  const int64_t width = image.width, height = image.height;
-  if (width * cover.height <= height * cover.width) {
-    return {cover.width, static_cast<int>(std::max<int64_t>(1, cover.width * height / width))};
+  int64_t width = cover.width, height = cover.height;
+  if (int64_t{image.width} * height <= int64_t{image.height} * width) {
+    height = std::max<int64_t>(1, width * image.height / image.width);
+  } else {
+    width = std::max<int64_t>(1, height * image.width / image.height);
   }
-  return {static_cast<int>(std::max<int64_t>(1, cover.height * width / height)), cover.height};
+  if (width > kMaxPixels / height) {
+    throw Error(str(image.width, " x ", image.height, " pixels are too long a strip to resize to ",
+                    width, " x ", height));
+  }
+  return {static_cast<int>(width), static_cast<int>(height)};
 }
 
 int round_to_int(double value) {
@@ -95,7 +102,7 @@ void describe(config::Visitor& v, CenterCrop& c) {
 
 void CenterCrop::apply(Sample& sample, const InputSize& input, RandomStream&) const {
   const cv::Size crop = target(size, input);
-  // A smaller image is padded first, the odd pixel at the end; then halves round to even.
+  // torchvision: a smaller image is padded, the odd pixel at the end; else halves round to even.
   const auto offset = [](int image, int part) {
     return image < part ? -((part - image) / 2) : round_to_int((image - part) / 2.0);
   };

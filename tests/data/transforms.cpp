@@ -7,6 +7,7 @@
 #include "data/images.h"
 #include "data/resize.h"
 #include "support/support.h"
+#include "vim/core/error.h"
 #include "vim/data/sample.h"
 
 using namespace vim::test;
@@ -117,6 +118,11 @@ TEST_CASE("Resize keeps the aspect ratio and covers an input of any shape") {
             .size() == cv::Size(200, 200));
   CHECK(applied(map_of(90, 30), {Resize{}, CenterCrop{}}, 0, 0, {100, 200}).size() ==
         cv::Size(200, 100));
+}
+
+TEST_CASE("A strip that would become an enormous image is refused") {
+  const cv::Mat strip(1, 1000000, CV_8UC3, cv::Scalar::all(0));
+  CHECK_THROWS_AS(applied(strip, {Resize{.size = 256}}), vim::Error);
 }
 
 TEST_CASE("A padded shift moves the image by whole pixels in each direction") {
