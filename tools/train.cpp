@@ -52,8 +52,8 @@ void run(int argc, char** argv) {
     std::cout << vim::config::dump(command.config);
     return;
   }
-  command.output =
-      output.empty() ? std::filesystem::path("runs") / std::filesystem::path(config_file).stem() : output;
+  command.output = output;
+  if (output.empty()) command.output = std::filesystem::path("runs") / std::filesystem::path(config_file).stem();
   command.resume = resume->count() > 0;
   if (!resume_from.empty()) command.checkpoint = resume_from.front();
   vim::watch_stop_signals();
