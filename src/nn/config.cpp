@@ -50,10 +50,10 @@ void describe(config::Visitor& v, ModelConfig& c) {
   v("norm", c.norm, "Normalisation before each block and at the end.");
   v("layer_scale", c.layer_scale, "Initial value of a learned scale on each block's output; 0: none.", at_least(0));
   v("divide_out", c.divide_out, "With direction: full, average both directions instead of summing them.");
-  v("drop_rate", c.drop_rate, "Dropout after the position embedding.", config::between(0, 0.999));
+  v("drop_rate", c.drop_rate, "Dropout after the position embedding.", config::below_one);
   v("drop_path_rate", c.drop_path_rate,
     "Stochastic depth: probability of skipping the last block for a sample, rising linearly from 0 at the first.",
-    config::between(0, 0.999));
+    config::below_one);
   v("quirks", c.quirks, "Flaws of the official code, for numbers that depend on them.");
 }
 

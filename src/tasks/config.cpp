@@ -8,7 +8,7 @@ namespace vim::tasks {
 void describe(config::Visitor& v, TaskConfig& c) {
   v("name", c.name, "What is learnt: classify.", config::not_empty);
   v("label_smoothing", c.label_smoothing, "Share of the target spread evenly over all classes.",
-    config::between(0, 0.999));
+    config::below_one);
 }
 
 void check(const TaskConfig& c, config::Problems& problems) {

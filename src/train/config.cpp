@@ -23,6 +23,8 @@ void describe(config::Visitor& v, OptimConfig& c) {
 
 void describe(config::Visitor& v, ScheduleConfig& c) {
   v("warmup_epochs", c.warmup_epochs, "Epochs of linear warm-up.", at_least(0));
+  v("warmup_prefix", c.warmup_prefix,
+    "Start the cosine at the end of the warm-up; else it runs from the first epoch and the warm-up hides its beginning.");
   v("warmup_lr", c.warmup_lr, "Learning rate at the start of the warm-up; not scaled by the batch.", at_least(0));
   v("min_lr", c.min_lr, "Learning rate at the end of the cosine; not scaled by the batch.", at_least(0));
   v("per_epoch", c.per_epoch, "Change the learning rate once an epoch, as the official code does, not every step.");

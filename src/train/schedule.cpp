@@ -6,10 +6,11 @@
 
 namespace vim::train {
 
-double cosine_lr(double t, double total, double warmup, double warmup_lr, double peak_lr, double min_lr) {
+double CosineLr::at(double t) const {
   if (t < warmup) return warmup_lr + t * (peak_lr - warmup_lr) / warmup;
-  if (t >= total) return min_lr;
-  return min_lr + 0.5 * (peak_lr - min_lr) * (1 + std::cos(std::numbers::pi * t / total));
+  if (warmup_prefix) t -= warmup;
+  if (t >= cycle) return min_lr;
+  return min_lr + 0.5 * (peak_lr - min_lr) * (1 + std::cos(std::numbers::pi * t / cycle));
 }
 
 double Schedule::lr(int64_t step) const {
@@ -18,8 +19,14 @@ double Schedule::lr(int64_t step) const {
     epoch = std::floor(epoch);
     if (config.lr_epoch_offset) epoch = std::max(0.0, epoch - 1);
   }
-  return cosine_lr(epoch, static_cast<double>(epochs), config.warmup_epochs, config.warmup_lr, peak_lr,
-                   config.min_lr);
+  const double total = static_cast<double>(epochs);
+  return CosineLr{.cycle = config.warmup_prefix ? total - config.warmup_epochs : total,
+                  .warmup = config.warmup_epochs,
+                  .warmup_prefix = config.warmup_prefix,
+                  .warmup_lr = config.warmup_lr,
+                  .peak_lr = peak_lr,
+                  .min_lr = config.min_lr}
+      .at(epoch);
 }
 
 double scaled_lr(const OptimConfig& config, int64_t global_batch) {

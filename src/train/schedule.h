@@ -17,10 +17,15 @@ struct Schedule {
   double lr(int64_t step) const;
 };
 
-// timm's CosineLRScheduler at time `t` of `total` (any unit): from `warmup_lr` linearly to `peak_lr` over
-// `warmup`, then along the cosine of t / total down to `min_lr`. The cosine has no prefix: at the end of the
-// warm-up it is already t / total on its way.
-double cosine_lr(double t, double total, double warmup, double warmup_lr, double peak_lr, double min_lr);
+// timm's CosineLRScheduler, in any unit of time.
+struct CosineLr {
+  double cycle;  // length of the half cosine
+  double warmup;
+  bool warmup_prefix;  // the cosine starts after the warm-up; else it runs from 0, hidden by the warm-up
+  double warmup_lr, peak_lr, min_lr;
+
+  double at(double t) const;
+};
 
 // `optim.lr` for this global batch.
 double scaled_lr(const OptimConfig& config, int64_t global_batch);

@@ -1,6 +1,8 @@
 # Holds every `#include "vim/..."` of a module to the table of the README: a module includes only what stands here.
 #   cmake -DSOURCE_DIR=... -P layering.cmake
 
+cmake_minimum_required(VERSION 3.25)
+
 set(core)
 set(io core)
 set(config core)

@@ -18,11 +18,15 @@ TEST_CASE("The cosine with warm-up is timm's, at every schedule time") {
   for (const auto& [name, expected] : cases.items()) {
     CAPTURE(name);
     const auto& rates = expected.at("lr_of_schedule_time");
+    const CosineLr schedule{.cycle = expected.at("t_initial"),
+                            .warmup = expected.at("warmup_t"),
+                            .warmup_prefix = expected.value("warmup_prefix", false),
+                            .warmup_lr = expected.at("warmup_lr_init"),
+                            .peak_lr = expected.at("peak_lr"),
+                            .min_lr = expected.at("lr_min")};
     for (size_t t = 0; t < rates.size(); ++t) {
       CAPTURE(t);
-      const double lr = cosine_lr(static_cast<double>(t), expected.at("t_initial"), expected.at("warmup_t"),
-                                  expected.at("warmup_lr_init"), expected.at("peak_lr"), expected.at("lr_min"));
-      CHECK(lr == Approx(rates[t].get<double>()).epsilon(1e-9));
+      CHECK(schedule.at(static_cast<double>(t)) == Approx(rates[t].get<double>()).epsilon(1e-9));
     }
   }
 }
@@ -51,6 +55,15 @@ TEST_CASE("Per step, the rate agrees with the per-epoch one where an epoch begin
     CHECK(steps.lr(100 * epoch) == Approx(epochs.lr(100 * epoch)));
     CHECK(steps.lr(100 * epoch + 50) != epochs.lr(100 * epoch + 50));
   }
+}
+
+TEST_CASE("With a prefix the cosine begins at the peak and ends at the minimum") {
+  ScheduleConfig config;
+  config.warmup_prefix = true;
+  const Schedule schedule{config, 1e-3, 100, 30};
+  CHECK(schedule.lr(5 * 100) == Approx(1e-3));
+  CHECK(schedule.lr(30 * 100) == Approx(1e-5));
+  CHECK(schedule.lr(1750) == Approx((1e-3 + 1e-5) / 2));
 }
 
 TEST_CASE("The learning rate is scaled in proportion to the global batch, or not at all") {

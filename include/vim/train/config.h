@@ -28,6 +28,7 @@ struct OptimConfig {
 // Linear warm-up, then half a cosine.
 struct ScheduleConfig {
   double warmup_epochs = 5;
+  bool warmup_prefix = false;
   double warmup_lr = 1e-6;
   double min_lr = 1e-5;
   bool per_epoch = false;
