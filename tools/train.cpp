@@ -21,8 +21,8 @@ void run(int argc, char** argv) {
       "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration.");
 
   vim::train::TrainCommand command;
-  std::string config_file, output;
-  std::vector<std::string> overrides, resume_from;
+  std::string config_file, output, resume_from;
+  std::vector<std::string> overrides;
   bool print_config = false, help_config = false;
   CLI::Option* config = app.add_option("--config", config_file, "Configuration file (YAML)")->type_name("FILE");
   app.add_option("--set", overrides, "Set one key, as in --set optim.lr=1e-3; may be repeated")
@@ -55,7 +55,7 @@ void run(int argc, char** argv) {
   command.output = output;
   if (output.empty()) command.output = std::filesystem::path("runs") / std::filesystem::path(config_file).stem();
   command.resume = resume->count() > 0;
-  if (!resume_from.empty()) command.checkpoint = resume_from.front();
+  if (!resume_from.empty()) command.checkpoint = resume_from;
   vim::watch_stop_signals();
   vim::train::train(command);
 }

@@ -44,8 +44,9 @@ for recipe in "$here"/../../configs/*.yaml; do
 done
 
 # Mistakes that only the whole configuration shows.
-expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set model.patch_size=9 --set model.in_channels=3
-says "model.patch_size"
-says "in_channels"
+expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set model.patch_size=9
+says "--set model.patch_size=9: model.patch_size: a patch of 9 pixels is larger than the image (8 x 8)"
+expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set model.in_channels=3
+says "data.channels: the images have 1 channels and the model takes 3"
 expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set device=tpu --output "$scratch/run"
 says "device"
