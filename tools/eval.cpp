@@ -1,6 +1,5 @@
 // vim-eval: measures a checkpoint on the evaluation images.
 #include <CLI/CLI.hpp>
-
 #include <map>
 
 #include "tool.h"
@@ -11,20 +10,27 @@ namespace {
 
 void run(int argc, char** argv) {
   using vim::train::WeightChoice;
-  CLI::App app("Evaluates a checkpoint. It holds its own configuration; no other file is needed.", "vim-eval");
+  CLI::App app("Evaluates a checkpoint. It holds its own configuration; no other file is needed.",
+               "vim-eval");
   app.set_version_flag("--version", "vim-eval " + vim::version());
-  app.footer("Example: vim-eval --checkpoint runs/first/checkpoints/best.safetensors --json result.json");
+  app.footer(
+      "Example: vim-eval --checkpoint runs/first/checkpoints/best.safetensors --json result.json");
 
   vim::train::EvalCommand command;
-  app.add_option("--checkpoint", command.checkpoint, "Checkpoint of vim-train")->required()->type_name("FILE");
-  app.add_option("--data", command.data_root, "Folder of the data set (default: as in training)")->type_name("DIR");
+  app.add_option("--checkpoint", command.checkpoint, "Checkpoint of vim-train")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--data", command.data_root, "Folder of the data set (default: as in training)")
+      ->type_name("DIR");
   app.add_option("--set", command.overrides, "Change one key of the configuration; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   app.add_option("--weights", command.weights,
                  "Which weights: model, ema, or auto, the ones that did better in training")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, WeightChoice>{
-          {"auto", WeightChoice::kAuto}, {"model", WeightChoice::kModel}, {"ema", WeightChoice::kEma}}))
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, WeightChoice>{{"auto", WeightChoice::kAuto},
+                                              {"model", WeightChoice::kModel},
+                                              {"ema", WeightChoice::kEma}}))
       ->type_name("auto|model|ema");
   app.add_option("--json", command.json, "Write the result to this file too")->type_name("FILE");
   if (!vim::tools::parse(app, argc, argv)) return;

@@ -1,7 +1,6 @@
 #include "tool.h"
 
 #include <CLI/CLI.hpp>
-
 #include <iostream>
 
 #include "vim/core/error.h"
@@ -36,7 +35,8 @@ int guarded(const std::string& tool, const std::function<void()>& body) {
   } catch (const std::exception& problem) {
     log::clear_status();
     const std::string text = problem.what();
-    std::cerr << tool << ": " << text.substr(0, text.find('\n')) << "\n";  // LibTorch appends a stack trace
+    std::cerr << tool << ": " << text.substr(0, text.find('\n'))
+              << "\n";  // LibTorch appends a stack trace
     return 1;
   }
 }

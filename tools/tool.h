@@ -13,8 +13,8 @@ namespace vim::tools {
 // Parses the command line; false where it asked for --help or --version, which are printed here.
 bool parse(CLI::App& app, int argc, char** argv);
 
-// Runs `body`; prints an error as one message without a stack trace, and returns the exit code: 2 for a wrong
-// command line or configuration, 128 + signal for a stop request, 1 for anything else.
+// Runs `body`; prints an error as one message without a stack trace, and returns the exit code: 2
+// for a wrong command line or configuration, 128 + signal for a stop request, 1 for anything else.
 int guarded(const std::string& tool, const std::function<void()>& body);
 
 }  // namespace vim::tools

@@ -1,6 +1,5 @@
 // vim-train: trains a model from a configuration file.
 #include <CLI/CLI.hpp>
-
 #include <iostream>
 
 #include "tool.h"
@@ -16,30 +15,36 @@ void run(int argc, char** argv) {
   CLI::App app("Trains a Vision Mamba model from a configuration file.", "vim-train");
   app.set_version_flag("--version", "vim-train " + vim::version());
   app.footer(
-      "Example: vim-train --config configs/fashion_mnist.yaml --set optim.lr=2e-3 --output runs/first\n"
-      "Ctrl-C or SIGTERM finishes the step, saves and exits with 130 or 143; a second one exits at once.\n"
+      "Example: vim-train --config configs/fashion_mnist.yaml --set optim.lr=2e-3 --output "
+      "runs/first\n"
+      "Ctrl-C or SIGTERM finishes the step, saves and exits with 130 or 143; a second one exits at "
+      "once.\n"
       "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration.");
 
   vim::train::TrainCommand command;
   std::string config_file, output, resume_from;
   std::vector<std::string> overrides;
   bool print_config = false, help_config = false;
-  CLI::Option* config = app.add_option("--config", config_file, "Configuration file (YAML)")->type_name("FILE");
+  CLI::Option* config =
+      app.add_option("--config", config_file, "Configuration file (YAML)")->type_name("FILE");
   app.add_option("--set", overrides, "Set one key, as in --set optim.lr=1e-3; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  app.add_option("--output", output, "Folder for checkpoints and metrics (default: runs/<name of the file>)")
+  app.add_option("--output", output,
+                 "Folder for checkpoints and metrics (default: runs/<name of the file>)")
       ->type_name("DIR");
-  CLI::Option* resume =
-      app.add_option("--resume", resume_from,
-                     "Go on from this checkpoint, or from the newest good one of the output folder; starts afresh "
-                     "where there is none")
-          ->type_name("[CHECKPOINT]")
-          ->expected(0, 1);
-  app.add_flag("--overwrite", command.overwrite, "Replace the run that the output folder holds")->excludes(resume);
+  CLI::Option* resume = app.add_option("--resume", resume_from,
+                                       "Go on from this checkpoint, or from the newest good one of "
+                                       "the output folder; starts afresh "
+                                       "where there is none")
+                            ->type_name("[CHECKPOINT]")
+                            ->expected(0, 1);
+  app.add_flag("--overwrite", command.overwrite, "Replace the run that the output folder holds")
+      ->excludes(resume);
   app.add_flag("--print-config", print_config, "Print the resolved configuration and stop");
   app.add_flag("--help-config", help_config, "Print every configuration key and stop");
-  app.add_flag("--dry-run", command.dry_run, "Build everything, run one batch, print a summary and stop");
+  app.add_flag("--dry-run", command.dry_run,
+               "Build everything, run one batch, print a summary and stop");
   if (!vim::tools::parse(app, argc, argv)) return;
   if (help_config) {
     std::cout << vim::config::reference<vim::train::RunConfig>();
@@ -53,7 +58,8 @@ void run(int argc, char** argv) {
     return;
   }
   command.output = output;
-  if (output.empty()) command.output = std::filesystem::path("runs") / std::filesystem::path(config_file).stem();
+  if (output.empty())
+    command.output = std::filesystem::path("runs") / std::filesystem::path(config_file).stem();
   command.resume = resume->count() > 0;
   if (!resume_from.empty()) command.checkpoint = resume_from;
   vim::watch_stop_signals();

@@ -30,7 +30,8 @@ void sync_folder(const fs::path& folder) {
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(str(path.string(), ": cannot open: ", std::strerror(errno)));
-  // istream::read, unlike stream iterators, turns the buffer's exceptions (a folder, say) into badbit.
+  // istream::read, unlike stream iterators, turns the buffer's exceptions (a folder, say) into
+  // badbit.
   std::string content, block(1 << 16, '\0');
   while (file.read(block.data(), std::ssize(block)), file.gcount() > 0) {
     content.append(block, 0, static_cast<size_t>(file.gcount()));

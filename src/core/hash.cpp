@@ -5,7 +5,9 @@
 
 namespace vim {
 
-uint64_t hash64(const void* data, size_t size) { return XXH3_64bits(data, size); }
+uint64_t hash64(const void* data, size_t size) {
+  return XXH3_64bits(data, size);
+}
 
 std::string hex(uint64_t value) {
   static constexpr char kDigits[] = "0123456789abcdef";

@@ -53,10 +53,18 @@ void set_level(Level level) {
   logger().set_level(kLevels[static_cast<int>(level)]);
 }
 
-void debug(std::string_view message) { write_message(spdlog::level::debug, message); }
-void info(std::string_view message) { write_message(spdlog::level::info, message); }
-void warning(std::string_view message) { write_message(spdlog::level::warn, message); }
-void error(std::string_view message) { write_message(spdlog::level::err, message); }
+void debug(std::string_view message) {
+  write_message(spdlog::level::debug, message);
+}
+void info(std::string_view message) {
+  write_message(spdlog::level::info, message);
+}
+void warning(std::string_view message) {
+  write_message(spdlog::level::warn, message);
+}
+void error(std::string_view message) {
+  write_message(spdlog::level::err, message);
+}
 
 void clear_status() {
   const std::lock_guard lock(status_mutex);

@@ -19,8 +19,8 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
   return counter;
 }
 
-// The purpose and the epoch are mixed into the key by one Philox call; the sample index and the running
-// block number are the counter.
+// The purpose and the epoch are mixed into the key by one Philox call; the sample index and the
+// running block number are the counter.
 RandomStream::RandomStream(uint64_t seed, Purpose purpose, uint64_t epoch, uint64_t index) {
   const auto mixed = philox({static_cast<uint32_t>(purpose), 0, static_cast<uint32_t>(epoch),
                              static_cast<uint32_t>(epoch >> 32)},
@@ -43,9 +43,13 @@ uint64_t RandomStream::bits() {
   return high << 32 | (*this)();
 }
 
-double RandomStream::uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }
+double RandomStream::uniform() {
+  return static_cast<double>(bits() >> 11) * 0x1p-53;
+}
 
-double RandomStream::uniform(double low, double high) { return low + (high - low) * uniform(); }
+double RandomStream::uniform(double low, double high) {
+  return low + (high - low) * uniform();
+}
 
 int64_t RandomStream::below(int64_t bound) {
   VIM_CHECK(bound >= 1);

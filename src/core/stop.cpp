@@ -1,7 +1,8 @@
 #include "vim/core/stop.h"
 
-#include <csignal>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace vim {
 namespace {
@@ -24,6 +25,8 @@ void watch_stop_signals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-int stop_requested() { return requested; }
+int stop_requested() {
+  return requested;
+}
 
 }  // namespace vim

@@ -4,6 +4,8 @@
 
 namespace vim {
 
-std::string version() { return VIM_VERSION " (commit " VIM_COMMIT ", LibTorch " VIM_LIBTORCH_VERSION ")"; }
+std::string version() {
+  return VIM_VERSION " (commit " VIM_COMMIT ", LibTorch " VIM_LIBTORCH_VERSION ")";
+}
 
 }  // namespace vim

@@ -1,5 +1,5 @@
-// A Vim block: add, normalise, mix. Two streams run through the network: `hidden`, what the last mixer made,
-// and `residual`, the sum of all before it.
+// A Vim block: add, normalise, mix. Two streams run through the network: `hidden`, what the last
+// mixer made, and `residual`, the sum of all before it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,8 +29,8 @@ class AddNorm : public torch::nn::Module {
   at::Tensor bias_;  // LayerNorm only
 };
 
-// Stochastic depth: drops whole samples of the block's output with probability `rate` and scales the others
-// by 1 / (1 - rate); nothing outside of training.
+// Stochastic depth: drops whole samples of the block's output with probability `rate` and scales
+// the others by 1 / (1 - rate); nothing outside of training.
 at::Tensor drop_path(const at::Tensor& hidden, double rate, bool training);
 
 class Block : public torch::nn::Module {

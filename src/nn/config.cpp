@@ -9,74 +9,92 @@ using config::at_least;
 
 void describe(config::Visitor& v, ModelQuirks& c) {
   v("zero_dt_proj_b_bias", c.zero_dt_proj_b_bias,
-    "Initialise the backward branch's dt_proj bias with 0 (a step size near 0.69) instead of like the forward "
+    "Initialise the backward branch's dt_proj bias with 0 (a step size near 0.69) instead of like "
+    "the forward "
     "branch's.");
   v("lecun_absolute_trunc", c.lecun_absolute_trunc,
-    "Cut the patch embedding's initial normal distribution at +-2 instead of at two standard deviations.");
+    "Cut the patch embedding's initial normal distribution at +-2 instead of at two standard "
+    "deviations.");
   v("v1_official_grad", c.v1_official_grad,
     "With direction: shared, lose the gradient of the backward branch's gate.");
   v("rope_odd_len_skips_first", c.rope_odd_len_skips_first,
-    "Take the first token of an odd sequence for the class token in the rotary embedding, wherever the class "
+    "Take the first token of an odd sequence for the class token in the rotary embedding, wherever "
+    "the class "
     "token is, and turn it as a patch elsewhere.");
   v("pair_no_div2", c.pair_no_div2,
-    "With direction: layer_pairs, sum both streams of a pair instead of averaging them, so that the residual "
+    "With direction: layer_pairs, sum both streams of a pair instead of averaging them, so that "
+    "the residual "
     "doubles with every pair.");
 }
 
 void describe(config::Visitor& v, ModelConfig& c) {
   v("name", c.name, "Architecture: vim.", config::not_empty);
   v("image_size", c.image_size, "Input size in pixels: one number, or [height, width].");
-  v("in_channels", c.in_channels, "Channels of the input: 3 (RGB) or 1 (grey).", config::between(1, 3));
+  v("in_channels", c.in_channels, "Channels of the input: 3 (RGB) or 1 (grey).",
+    config::between(1, 3));
   v("patch_size", c.patch_size, "Side of a patch in pixels.", at_least(1));
-  v("stride", c.stride, "Distance between patches in pixels; auto: the patch size, so that they do not overlap.",
+  v("stride", c.stride,
+    "Distance between patches in pixels; auto: the patch size, so that they do not overlap.",
     at_least(1));
   v("embed_dim", c.embed_dim, "Width of a token.", at_least(2));
   v("depth", c.depth, "Number of blocks.", at_least(1));
   v("state_dim", c.state_dim, "States a channel of the state space model.", at_least(1));
   v("expand", c.expand, "Width inside a block, as a multiple of embed_dim.", at_least(1));
   v("conv_kernel", c.conv_kernel, "Length of the causal convolution before the scan.", at_least(1));
-  v("dt_rank", c.dt_rank, "Rank of the step size's projection; auto: embed_dim / 16, rounded up.", at_least(1));
+  v("dt_rank", c.dt_rank, "Rank of the step size's projection; auto: embed_dim / 16, rounded up.",
+    at_least(1));
   v("num_classes", c.num_classes, "Classes that the head tells apart.", at_least(1));
   v("direction", c.direction,
-    "How a block sees both directions of the sequence: one only; one, flipped at random in training; alternating "
+    "How a block sees both directions of the sequence: one only; one, flipped at random in "
+    "training; alternating "
     "layers; shared projections; or fully separate weights (the published models).");
   v("class_token", c.class_token, "Where the class token stands in the sequence.");
   v("pool", c.pool,
-    "Without a class token, what the head reads: the mean of the tokens, the largest score over the tokens, or the "
+    "Without a class token, what the head reads: the mean of the tokens, the largest score over "
+    "the tokens, or the "
     "last token.");
-  v("position_embedding", c.position_embedding, "Add a learned embedding of each token's position.");
+  v("position_embedding", c.position_embedding,
+    "Add a learned embedding of each token's position.");
   v("rotary", c.rotary, "Rotary position embedding before each block.");
-  v("rotary_grid", c.rotary_grid, "Patches a side over which rotary positions are spread.", at_least(1));
+  v("rotary_grid", c.rotary_grid, "Patches a side over which rotary positions are spread.",
+    at_least(1));
   v("norm", c.norm, "Normalisation before each block and at the end.");
-  v("layer_scale", c.layer_scale, "Initial value of a learned scale on each block's output; 0: none.", at_least(0));
-  v("divide_out", c.divide_out, "With direction: full, average both directions instead of summing them.");
+  v("layer_scale", c.layer_scale,
+    "Initial value of a learned scale on each block's output; 0: none.", at_least(0));
+  v("divide_out", c.divide_out,
+    "With direction: full, average both directions instead of summing them.");
   v("drop_rate", c.drop_rate, "Dropout after the position embedding.", config::below_one);
   v("drop_path_rate", c.drop_path_rate,
-    "Stochastic depth: probability of skipping the last block for a sample, rising linearly from 0 at the first.",
+    "Stochastic depth: probability of skipping the last block for a sample, rising linearly from 0 "
+    "at the first.",
     config::below_one);
   v("quirks", c.quirks, "Flaws of the official code, for numbers that depend on them.");
 }
 
 void check(const ModelConfig& c, config::Problems& problems) {
-  if (c.name != "vim") problems.add("name", str("unknown architecture '", c.name, "'; the one here is vim"));
+  if (c.name != "vim")
+    problems.add("name", str("unknown architecture '", c.name, "'; the one here is vim"));
   if (c.image_size.height < c.patch_size || c.image_size.width < c.patch_size) {
-    problems.add("patch_size", str("a patch of ", c.patch_size, " pixels is larger than the image (",
-                                   c.image_size.height, " x ", c.image_size.width, ")"));
+    problems.add("patch_size",
+                 str("a patch of ", c.patch_size, " pixels is larger than the image (",
+                     c.image_size.height, " x ", c.image_size.width, ")"));
   }
   if (c.in_channels == 2) problems.add("in_channels", "expected 1 (grey) or 3 (RGB), got 2");
   if (c.rotary != Rotary::kNone && c.embed_dim % 4 != 0) {
     problems.add("embed_dim", str("the rotary embedding needs a multiple of 4, got ", c.embed_dim));
   }
   if (c.direction == Direction::kLayerPairs && c.depth % 2 != 0) {
-    problems.add("depth", str("direction: layer_pairs needs an even number of blocks, got ", c.depth));
+    problems.add("depth",
+                 str("direction: layer_pairs needs an even number of blocks, got ", c.depth));
   }
   const bool turns_one_patch_too_few = c.class_token == ClassToken::kNone && c.patches() % 2 == 1;
-  const bool turns_class_tokens = c.class_tokens() == 2 || (c.class_tokens() == 1 && c.patches() % 2 == 1);
+  const bool turns_class_tokens =
+      c.class_tokens() == 2 || (c.class_tokens() == 1 && c.patches() % 2 == 1);
   if (c.rotary != Rotary::kNone && c.quirks.rope_odd_len_skips_first &&
       (turns_one_patch_too_few || turns_class_tokens)) {
     problems.add("quirks.rope_odd_len_skips_first",
-                 str("the official rotary embedding cannot turn ", c.patches(), " patches and ", c.class_tokens(),
-                     " class tokens; switch this quirk off"));
+                 str("the official rotary embedding cannot turn ", c.patches(), " patches and ",
+                     c.class_tokens(), " class tokens; switch this quirk off"));
   }
 }
 

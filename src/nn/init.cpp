@@ -27,8 +27,11 @@ at::Tensor initial_A_log(int64_t channels, int64_t states) {
 
 void initialize_delta_bias(at::Tensor& bias) {
   constexpr double kMin = 0.001, kMax = 0.1, kFloor = 1e-4;
-  const at::Tensor delta =
-      at::rand_like(bias).mul(std::log(kMax) - std::log(kMin)).add(std::log(kMin)).exp().clamp_min(kFloor);
+  const at::Tensor delta = at::rand_like(bias)
+                               .mul(std::log(kMax) - std::log(kMin))
+                               .add(std::log(kMin))
+                               .exp()
+                               .clamp_min(kFloor);
   bias.copy_(delta + (-(-delta).expm1()).log());  // the inverse of softplus
 }
 

@@ -1,5 +1,5 @@
-// Initial values of parameters (specification: the official code's order and distributions). All draw from
-// torch's default CPU generator and want at::NoGradGuard where they write in place.
+// Initial values of parameters (specification: the official code's order and distributions). All
+// draw from torch's default CPU generator and want at::NoGradGuard where they write in place.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,8 +11,8 @@ namespace vim::nn {
 // Normal with mean 0, cut at +-2 (an absolute bound, as timm's trunc_normal_).
 void truncated_normal_(at::Tensor& tensor, double std, double bound = 2.0);
 
-// LeCun normal for a convolution's weight [out, in, kernel, kernel]; `absolute_bound` cuts at +-2, which is
-// no cut at all at this width, instead of at two standard deviations.
+// LeCun normal for a convolution's weight [out, in, kernel, kernel]; `absolute_bound` cuts at +-2,
+// which is no cut at all at this width, instead of at two standard deviations.
 void lecun_normal_(at::Tensor& weight, bool absolute_bound);
 
 // log(1..states) in each of `channels` rows (S4D-real).

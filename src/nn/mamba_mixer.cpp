@@ -12,7 +12,8 @@ namespace vim::nn {
 using torch::nn::Linear;
 using torch::nn::LinearOptions;
 
-// Parameters are registered in the official order, which is the index order of a saved optimiser state.
+// Parameters are registered in the official order, which is the index order of a saved optimiser
+// state.
 MambaMixer::MambaMixer(const ModelConfig& config) : config_(config) {
   const int64_t inner = config.inner_dim();
   const bool full = config.direction == Direction::kFull;
@@ -26,7 +27,8 @@ MambaMixer::MambaMixer(const ModelConfig& config) : config_(config) {
     backward_.D = forward_.D;
   }
 
-  in_proj_ = register_module("in_proj", Linear(LinearOptions(config.embed_dim, 2 * inner).bias(false)));
+  in_proj_ =
+      register_module("in_proj", Linear(LinearOptions(config.embed_dim, 2 * inner).bias(false)));
   Branch weights = make_branch("", /*inverse_softplus_bias=*/true);
   forward_.conv1d = weights.conv1d;
   forward_.x_proj = weights.x_proj;
@@ -36,7 +38,8 @@ MambaMixer::MambaMixer(const ModelConfig& config) : config_(config) {
   backward_.x_proj = weights.x_proj;
   backward_.dt_proj = weights.dt_proj;
 
-  out_proj_ = register_module("out_proj", Linear(LinearOptions(inner, config.embed_dim).bias(false)));
+  out_proj_ =
+      register_module("out_proj", Linear(LinearOptions(inner, config.embed_dim).bias(false)));
   const at::NoGradGuard no_grad;
   out_proj_->weight.div_(std::sqrt(static_cast<double>(config.depth)));
 }
@@ -64,11 +67,14 @@ MambaMixer::Branch MambaMixer::make_branch(const std::string& suffix, bool inver
   return branch;
 }
 
-MambaMixer::ScanInput MambaMixer::prepare(const Branch& branch, const at::Tensor& x, bool reverse) const {
+MambaMixer::ScanInput MambaMixer::prepare(const Branch& branch, const at::Tensor& x,
+                                          bool reverse) const {
   ScanInput in;
-  in.u = ops::causal_conv1d(x, branch.conv1d->weight.squeeze(1), branch.conv1d->bias, /*silu=*/true, reverse);
+  in.u = ops::causal_conv1d(x, branch.conv1d->weight.squeeze(1), branch.conv1d->bias, /*silu=*/true,
+                            reverse);
   const int64_t rank = config_.delta_rank(), states = config_.state_dim;
-  const auto parts = at::linear(in.u, branch.x_proj->weight).split_with_sizes({rank, states, states}, -1);
+  const auto parts =
+      at::linear(in.u, branch.x_proj->weight).split_with_sizes({rank, states, states}, -1);
   in.delta = at::linear(parts[0], branch.dt_proj->weight);  // the bias is added inside the scan
   in.B = parts[1];
   in.C = parts[2];

@@ -10,8 +10,8 @@
 
 namespace vim::nn {
 
-// Tokens [batch, length, embed_dim] to tokens of the same shape. Parameters are named as in the official
-// mamba_simple.py; a name with `_b` belongs to the backward branch.
+// Tokens [batch, length, embed_dim] to tokens of the same shape. Parameters are named as in the
+// official mamba_simple.py; a name with `_b` belongs to the backward branch.
 class MambaMixer : public torch::nn::Module {
  public:
   explicit MambaMixer(const ModelConfig& config);
@@ -20,7 +20,8 @@ class MambaMixer : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& tokens, bool backwards);
 
  private:
-  // One direction's weights. With direction: shared, both branches hold the same convolution and projections.
+  // One direction's weights. With direction: shared, both branches hold the same convolution and
+  // projections.
   struct Branch {
     torch::nn::Conv1d conv1d{nullptr};
     torch::nn::Linear x_proj{nullptr};
@@ -37,7 +38,8 @@ class MambaMixer : public torch::nn::Module {
   Branch make_branch(const std::string& suffix, bool inverse_softplus_bias);
   void register_states(Branch& branch, const char* A_name, const char* D_name);
   ScanInput prepare(const Branch& branch, const at::Tensor& x, bool reverse) const;
-  at::Tensor scan(const Branch& branch, const ScanInput& in, const at::Tensor& z, bool reverse) const;
+  at::Tensor scan(const Branch& branch, const ScanInput& in, const at::Tensor& z,
+                  bool reverse) const;
 
   ModelConfig config_;
   torch::nn::Linear in_proj_{nullptr};

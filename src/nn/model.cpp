@@ -24,7 +24,8 @@ double count_multiply_adds(const ModelConfig& config) {
       config.direction == Direction::kShared || config.direction == Direction::kFull ? 2 : 1;
   const double projection_sets = config.direction == Direction::kFull ? 2 : 1;
 
-  const double patch_pixels = static_cast<double>(config.in_channels * config.patch_size * config.patch_size);
+  const double patch_pixels =
+      static_cast<double>(config.in_channels * config.patch_size * config.patch_size);
   const double patch_embed = static_cast<double>(config.patches()) * patch_pixels * embed;
   const double projections = embed * 2 * inner + inner * embed;
   const double per_branch = inner * (config.conv_kernel + rank + 2 * states) + rank * inner;

@@ -7,7 +7,8 @@
 namespace vim::nn {
 namespace {
 
-// Angles of one axis, [cells, embed_dim / 2]; every frequency stands twice, for the two channels of its pair.
+// Angles of one axis, [cells, embed_dim / 2]; every frequency stands twice, for the two channels of
+// its pair.
 at::Tensor axis_angles(int64_t cells, const ModelConfig& config) {
   const int64_t width = config.embed_dim / 2;
   const at::Tensor frequencies = at::pow(10000.0, -at::arange(0, width, 2, at::kFloat) / width);
@@ -33,7 +34,8 @@ RotaryTable make_rotary_table(const ModelConfig& config) {
   return {angles.cos(), angles.sin()};
 }
 
-at::Tensor rotate(const at::Tensor& tokens, const RotaryTable& table, at::IntArrayRef class_positions) {
+at::Tensor rotate(const at::Tensor& tokens, const RotaryTable& table,
+                  at::IntArrayRef class_positions) {
   std::vector<at::Tensor> turned;
   int64_t token = 0, patch = 0;
   const auto turn_until = [&](int64_t end) {

@@ -7,14 +7,16 @@
 
 namespace vim::nn {
 
-// The angles' cosine and sine, [patches, embed_dim]: the first half of the channels turns with the row, the
-// second with the column, in interleaved pairs.
+// The angles' cosine and sine, [patches, embed_dim]: the first half of the channels turns with the
+// row, the second with the column, in interleaved pairs.
 struct RotaryTable {
   at::Tensor cos, sin;
 };
 RotaryTable make_rotary_table(const ModelConfig& config);
 
-// Turns the patch tokens of [batch, length, embed_dim]; tokens in `class_positions` stay as they are.
-at::Tensor rotate(const at::Tensor& tokens, const RotaryTable& table, at::IntArrayRef class_positions);
+// Turns the patch tokens of [batch, length, embed_dim]; tokens in `class_positions` stay as they
+// are.
+at::Tensor rotate(const at::Tensor& tokens, const RotaryTable& table,
+                  at::IntArrayRef class_positions);
 
 }  // namespace vim::nn

@@ -17,7 +17,8 @@ VisionMamba::VisionMamba(const ModelConfig& config) : config_(config) {
     return i == 0 ? "cls_token_head" : "cls_token_tail";
   };
   for (int64_t i = 0; i < config.class_tokens(); ++i) {
-    class_tokens_.push_back(register_parameter(class_token_name(i), at::zeros({1, 1, config.embed_dim})));
+    class_tokens_.push_back(
+        register_parameter(class_token_name(i), at::zeros({1, 1, config.embed_dim})));
   }
   if (config.position_embedding) {
     pos_embed_ = register_parameter("pos_embed", at::zeros({1, config.tokens(), config.embed_dim}));
@@ -54,16 +55,22 @@ void VisionMamba::initialize() {
   for (at::Tensor& token : class_tokens_) truncated_normal_(token, .02);
 }
 
-// A random class token is drawn anew for each training batch and stands in the middle in evaluation.
+// A random class token is drawn anew for each training batch and stands in the middle in
+// evaluation.
 std::vector<int64_t> VisionMamba::draw_class_positions() const {
   const int64_t patches = config_.patches();
   switch (config_.class_token) {
-    case ClassToken::kNone: return {};
-    case ClassToken::kHead: return {0};
-    case ClassToken::kDouble: return {0, patches + 1};
-    case ClassToken::kMiddle: return {patches / 2};
+    case ClassToken::kNone:
+      return {};
+    case ClassToken::kHead:
+      return {0};
+    case ClassToken::kDouble:
+      return {0, patches + 1};
+    case ClassToken::kMiddle:
+      return {patches / 2};
     case ClassToken::kRandom:
-      return {is_training() ? at::randint(patches + 1, {1}, at::kLong).item<int64_t>() : patches / 2};
+      return {is_training() ? at::randint(patches + 1, {1}, at::kLong).item<int64_t>()
+                            : patches / 2};
   }
   return {};
 }
@@ -72,18 +79,19 @@ VisionMamba::Sequence VisionMamba::embed(const at::Tensor& images) {
   const ImageSize& size = config_.image_size;
   if (images.dim() != 4 || images.size(1) != config_.in_channels || images.size(2) != size.height ||
       images.size(3) != size.width) {
-    throw Error(vim::str("the model takes images [batch, ", config_.in_channels, ", ", size.height, ", ", size.width,
-                    "], got ", images.sizes(), "; change model.image_size or model.in_channels, or the images"));
+    throw Error(vim::str("the model takes images [batch, ", config_.in_channels, ", ", size.height,
+                         ", ", size.width, "], got ", images.sizes(),
+                         "; change model.image_size or model.in_channels, or the images"));
   }
   Sequence sequence;
   sequence.class_positions = draw_class_positions();
   sequence.tokens = patch_embed_->forward(images).flatten(2).transpose(1, 2);  // row-major patches
   for (size_t i = 0; i < class_tokens_.size(); ++i) {
     const int64_t position = sequence.class_positions[i];
-    sequence.tokens = at::cat({sequence.tokens.slice(1, 0, position),
-                               class_tokens_[i].expand({images.size(0), -1, -1}),
-                               sequence.tokens.slice(1, position)},
-                              1);
+    sequence.tokens = at::cat(
+        {sequence.tokens.slice(1, 0, position), class_tokens_[i].expand({images.size(0), -1, -1}),
+         sequence.tokens.slice(1, position)},
+        1);
   }
   if (pos_embed_.defined()) sequence.tokens = sequence.tokens + pos_embed_;
   sequence.tokens = at::dropout(sequence.tokens, config_.drop_rate, is_training());
@@ -103,8 +111,8 @@ void VisionMamba::turn(Streams& streams, const std::vector<int64_t>& class_posit
   }
 }
 
-// The output of block j is dropped with probability drop_path_rate * j / (depth - 1), where it is added: at
-// the entrance of block j + 1, or in the last norm.
+// The output of block j is dropped with probability drop_path_rate * j / (depth - 1), where it is
+// added: at the entrance of block j + 1, or in the last norm.
 Streams VisionMamba::run_blocks(const Sequence& sequence) {
   const auto dropped = [&](Streams streams, size_t producer) {
     const double rate =
@@ -118,7 +126,9 @@ Streams VisionMamba::run_blocks(const Sequence& sequence) {
   if (config_.direction == Direction::kLayerPairs) {
     for (size_t i = 0; i < blocks_.size(); i += 2) {
       turn(streams, sequence.class_positions);
-      const auto entering = [&](size_t block) { return i == 0 ? streams : dropped(streams, block - 1); };
+      const auto entering = [&](size_t block) {
+        return i == 0 ? streams : dropped(streams, block - 1);
+      };
       const Streams there = blocks_[i]->forward(entering(i), false);
       const Streams back = blocks_[i + 1]->forward(entering(i + 1), true);
       streams = {there.hidden + back.hidden, there.residual + back.residual};
@@ -137,13 +147,18 @@ at::Tensor VisionMamba::features(const at::Tensor& images) {
   const Sequence sequence = embed(images);
   const at::Tensor tokens = run_blocks(sequence).hidden;
   if (sequence.class_positions.size() == 2) {
-    return (tokens.select(1, sequence.class_positions[0]) + tokens.select(1, sequence.class_positions[1])) / 2;
+    return (tokens.select(1, sequence.class_positions[0]) +
+            tokens.select(1, sequence.class_positions[1])) /
+           2;
   }
   if (sequence.class_positions.size() == 1) return tokens.select(1, sequence.class_positions[0]);
   switch (config_.pool) {
-    case Pool::kMean: return tokens.mean(1);
-    case Pool::kLast: return tokens.select(1, -1);
-    case Pool::kMax: return tokens;
+    case Pool::kMean:
+      return tokens.mean(1);
+    case Pool::kLast:
+      return tokens.select(1, -1);
+    case Pool::kMax:
+      return tokens;
   }
   return tokens;
 }

@@ -35,7 +35,8 @@ void load_weights(torch::nn::Module& model, const Weights& weights, const std::s
     if (found == weights.end()) {
       missing.push_back(name);
     } else if (found->second.sizes() != tensor.sizes()) {
-      misshapen.push_back(vim::str(name, " ", found->second.sizes(), " instead of ", tensor.sizes()));
+      misshapen.push_back(
+          vim::str(name, " ", found->second.sizes(), " instead of ", tensor.sizes()));
     }
   }
   for (const auto& [name, tensor] : weights) {

@@ -49,10 +49,11 @@ TORCH_LIBRARY_IMPL(vim, Autograd, m) {
 namespace vim::ops {
 
 bool supports(at::DeviceType device) {
-  const c10::DispatchKey key = c10::computeDispatchKey(at::kFloat, at::kStrided, c10::Device(device));
-  for (const char* name : {"vim::_selective_scan_forward", "vim::_selective_scan_backward",
-                           "vim::causal_conv1d", "vim::_causal_conv1d_backward",
-                           "vim::_rms_norm_forward", "vim::_rms_norm_backward"}) {
+  const c10::DispatchKey key =
+      c10::computeDispatchKey(at::kFloat, at::kStrided, c10::Device(device));
+  for (const char* name :
+       {"vim::_selective_scan_forward", "vim::_selective_scan_backward", "vim::causal_conv1d",
+        "vim::_causal_conv1d_backward", "vim::_rms_norm_forward", "vim::_rms_norm_backward"}) {
     const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(name, "");
     if (!op.hasKernelForDispatchKey(key)) return false;
   }

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <stdint.h>
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -76,6 +76,8 @@ struct Types<double> {
 
 template <class T>
 using Vector = typename detail::Types<T>::Vector;
+template <class V>
+using Element = decltype(V{}[0] + 0);
 
 template <class T>
 VIM_INLINE Vector<T> load(const T* from) {
@@ -150,7 +152,45 @@ VIM_INLINE Vector<T> polynomial(const T (&coefficients)[kTerms], Vector<T> x) {
   return sum;
 }
 
-// To the nearest integer, and mantissa * 2^exponent for an integral exponent. NaN stays NaN.
+// at_least and at_most: x within a bound, and NaN where x is. round: to the nearest integer. scale:
+// mantissa * 2^exponent for an integral exponent.
+#if defined(__AVX512F__)
+VIM_INLINE Vector<float> at_least(Vector<float> low, Vector<float> x) {
+  return _mm512_max_ps(low, x);
+}
+VIM_INLINE Vector<double> at_least(Vector<double> low, Vector<double> x) {
+  return _mm512_max_pd(low, x);
+}
+VIM_INLINE Vector<float> at_most(Vector<float> high, Vector<float> x) {
+  return _mm512_min_ps(high, x);
+}
+VIM_INLINE Vector<double> at_most(Vector<double> high, Vector<double> x) {
+  return _mm512_min_pd(high, x);
+}
+#elif defined(__AVX2__)
+VIM_INLINE Vector<float> at_least(Vector<float> low, Vector<float> x) {
+  return _mm256_max_ps(low, x);
+}
+VIM_INLINE Vector<double> at_least(Vector<double> low, Vector<double> x) {
+  return _mm256_max_pd(low, x);
+}
+VIM_INLINE Vector<float> at_most(Vector<float> high, Vector<float> x) {
+  return _mm256_min_ps(high, x);
+}
+VIM_INLINE Vector<double> at_most(Vector<double> high, Vector<double> x) {
+  return _mm256_min_pd(high, x);
+}
+#else
+template <class V>
+VIM_INLINE V at_least(V low, V x) {
+  return low > x ? low : x;
+}
+template <class V>
+VIM_INLINE V at_most(V high, V x) {
+  return high < x ? high : x;
+}
+#endif
+
 #if defined(__AVX512F__)
 constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 VIM_INLINE Vector<float> round(Vector<float> x) {
@@ -165,81 +205,76 @@ VIM_INLINE Vector<float> scale(Vector<float> mantissa, Vector<float> exponent) {
 VIM_INLINE Vector<double> scale(Vector<double> mantissa, Vector<double> exponent) {
   return _mm512_scalef_pd(mantissa, exponent);
 }
-// 2^x is 0 below, infinite above; only infinities need a bound, which keeps x - round(x) a number.
+// `scale` does the right thing for every finite exponent.
 template <class T>
-VIM_INLINE Vector<T> bound_exponent(Vector<T> x) {
-  const Vector<T> low = broadcast(T(-4 * Types<T>::kMaxExponent));
-  const Vector<T> high = -low;
-  x = low > x ? low : x;
-  return high < x ? high : x;
+VIM_INLINE Vector<T> usable_exponent(Vector<T> x) {
+  return x;
 }
 #else
 template <class T>
 inline constexpr T kRounder = T(3ull << (Types<T>::kMantissa - 1));
-template <class T>
-VIM_INLINE auto round_impl(Vector<T> x) {
+template <class V, class T = Element<V> >
+VIM_INLINE V round(V x) {
   return (x + kRounder<T>)-kRounder<T>;
 }
-VIM_INLINE Vector<float> round(Vector<float> x) {
-  return round_impl<float>(x);
-}
-VIM_INLINE Vector<double> round(Vector<double> x) {
-  return round_impl<double>(x);
-}
-template <class T>
-VIM_INLINE Vector<T> scale_impl(Vector<T> mantissa, Vector<T> exponent) {
+template <class V, class T = Element<V> >
+VIM_INLINE V scale(V mantissa, V exponent) {
   using Bits = typename Types<T>::Bits;
   const Bits shift = (Bits)(exponent + kRounder<T>) << Types<T>::kMantissa;
-  return (Vector<T>)((Bits)mantissa + shift);
+  return (V)((Bits)mantissa + shift);
 }
-VIM_INLINE Vector<float> scale(Vector<float> mantissa, Vector<float> exponent) {
-  return scale_impl<float>(mantissa, exponent);
-}
-VIM_INLINE Vector<double> scale(Vector<double> mantissa, Vector<double> exponent) {
-  return scale_impl<double>(mantissa, exponent);
-}
-// Down to the smallest normal number, up to infinity.
+// Down to the smallest normal number, up to infinity: `scale` only adds to the exponent's bits.
 template <class T>
-VIM_INLINE Vector<T> bound_exponent(Vector<T> x) {
-  const Vector<T> low = broadcast(T(1 - Types<T>::kMaxExponent));
-  const Vector<T> high = broadcast(T(1 + Types<T>::kMaxExponent));
-  x = low > x ? low : x;
-  return high < x ? high : x;
+VIM_INLINE Vector<T> usable_exponent(Vector<T> x) {
+  x = at_least(broadcast(T(1 - Types<T>::kMaxExponent)), x);
+  return at_most(broadcast(T(1 + Types<T>::kMaxExponent)), x);
 }
 #endif
 
 }  // namespace detail
 
+// For finite x.
 template <class T>
 VIM_INLINE Vector<T> exp2(Vector<T> x) {
-  x = detail::bound_exponent<T>(x);
+  x = detail::usable_exponent<T>(x);
   const Vector<T> whole = detail::round(x);
   const Vector<T> part = x - whole;
   return detail::scale(detail::polynomial<T>(detail::Types<T>::kExp2, part) * part + T(1), whole);
 }
 
-// Within 2 units in the last place.
+// Within 2 units in the last place; ends at the smallest and the largest power of two.
 template <class T>
 VIM_INLINE Vector<T> exp(Vector<T> x) {
   using Types = detail::Types<T>;
-  const Vector<T> bounded = detail::bound_exponent<T>(x * Types::kLog2e);
-  const Vector<T> whole = detail::round(bounded);
-  // Where the bound acted the part is that of the bound, not of x.
-  const Vector<T> exact = (x * Types::kLog2e - whole) + x * Types::kLog2eRest;
-  const Vector<T> part = bounded == x * Types::kLog2e ? exact : bounded - whole;
+  constexpr T kLn2 = T(0.69314718055994530942);
+  x = detail::at_least(broadcast(T(1 - Types::kMaxExponent) * kLn2), x);
+  x = detail::at_most(broadcast(T(Types::kMaxExponent) * kLn2), x);
+  const Vector<T> whole = detail::round(x * Types::kLog2e);
+  const Vector<T> part = (x * Types::kLog2e - whole) + x * Types::kLog2eRest;
   return detail::scale(detail::polynomial<T>(Types::kExp2, part) * part + T(1), whole);
 }
 
+// 1 / x for 1 <= x <= 2^127, within a unit or two in the last place: division is slow.
+VIM_INLINE Vector<double> reciprocal(Vector<double> x) { return 1.0 / x; }
+#if defined(__AVX512F__)
+VIM_INLINE Vector<float> reciprocal(Vector<float> x) {
+  const Vector<float> guess = _mm512_rcp14_ps(x);
+  return guess + guess * (1.0f - x * guess);
+}
+#else
+VIM_INLINE Vector<float> reciprocal(Vector<float> x) { return 1.0f / x; }
+#endif
+
 template <class T>
 VIM_INLINE Vector<T> sigmoid(Vector<T> x) {
-  return T(1) / (T(1) + exp<T>(-x));
+  return reciprocal(T(1) + exp<T>(-x));
 }
 
 // log(1 + exp(x)), and x itself above 20, as torch has it.
 template <class T>
 VIM_INLINE Vector<T> softplus(Vector<T> x) {
   const Vector<T> e = exp<T>(x > T(0) ? -x : x);
-  const Vector<T> s = e / (T(2) + e);
+  const Vector<T> s = e * reciprocal(T(2) + e);
   const Vector<T> log = s * detail::polynomial<T>(detail::Types<T>::kAtanh, s * s);
   return x > T(20) ? x : (x > T(0) ? x + log : log);
 }

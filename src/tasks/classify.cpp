@@ -17,7 +17,8 @@ constexpr int64_t kTopK = 5;
 // Puts a model into evaluation mode without gradients, and back at the end of the scope.
 class EvaluationScope {
  public:
-  explicit EvaluationScope(torch::nn::Module& model) : model_(model), was_training_(model.is_training()) {
+  explicit EvaluationScope(torch::nn::Module& model)
+      : model_(model), was_training_(model.is_training()) {
     model_.eval();
   }
   ~EvaluationScope() { model_.train(was_training_); }
@@ -31,12 +32,13 @@ class EvaluationScope {
 };
 
 std::unique_ptr<data::Loader> open(const TaskContext& context, data::Split split) {
-  return data::open_loader(context.data, split,
-                           {.input = {context.model.image_size.height, context.model.image_size.width},
-                            .seed = context.seed,
-                            .rank = context.group->rank(),
-                            .world = context.group->size(),
-                            .pin_memory = context.device.is_cuda()});
+  return data::open_loader(
+      context.data, split,
+      {.input = {context.model.image_size.height, context.model.image_size.width},
+       .seed = context.seed,
+       .rank = context.group->rank(),
+       .world = context.group->size(),
+       .pin_memory = context.device.is_cuda()});
 }
 
 }  // namespace
@@ -47,21 +49,24 @@ Classify::Classify(const TaskContext& context) : context_(context) {
   if (context.for_training) {
     train_loader_ = open(context, data::Split::kTrain);
     if (train_loader_->dataset().classes() != classes_) {
-      throw Error(str(context.data.root, ": training and evaluation images have different classes (",
+      throw Error(str(context.data.root,
+                      ": training and evaluation images have different classes (",
                       train_loader_->dataset().classes().size(), " and ", classes_.size(),
                       "); give both the same class folders"));
     }
   }
   if (static_cast<int64_t>(classes_.size()) != context.model.num_classes) {
-    throw UsageError(str("model.num_classes is ", context.model.num_classes, " and ", context.data.root, " has ",
-                         classes_.size(), " classes; set model.num_classes to ", classes_.size()));
+    throw UsageError(str("model.num_classes is ", context.model.num_classes, " and ",
+                         context.data.root, " has ", classes_.size(),
+                         " classes; set model.num_classes to ", classes_.size()));
   }
   model_ = nn::make_classifier(context.model);
   model_->to(context.device);
 }
 
 at::Tensor Classify::logits(const data::Batch& batch) {
-  return model_->forward(data::normalize(batch.images, context_.data.mean, context_.data.std, context_.device));
+  return model_->forward(
+      data::normalize(batch.images, context_.data.mean, context_.data.std, context_.device));
 }
 
 at::Tensor Classify::loss(const data::Batch& batch) {
@@ -84,7 +89,8 @@ Metrics Classify::evaluate() {
     const at::Tensor target = batch->labels.to(context_.device, /*non_blocking=*/true);
     loss += at::cross_entropy_loss(scores, target, {}, at::Reduction::Sum);
     const at::Tensor hits = std::get<1>(scores.topk(k, 1)) == target.unsqueeze(1);
-    counts += at::stack({hits.select(1, 0).sum(), hits.sum(), at::full({}, target.size(0), counts.options())});
+    counts += at::stack(
+        {hits.select(1, 0).sum(), hits.sum(), at::full({}, target.size(0), counts.options())});
   }
   context_.group->all_reduce_sum(counts);
   context_.group->all_reduce_sum(loss);
@@ -97,6 +103,8 @@ Metrics Classify::evaluate() {
   return metrics;
 }
 
-std::unique_ptr<Task> make_task(const TaskContext& context) { return std::make_unique<Classify>(context); }
+std::unique_ptr<Task> make_task(const TaskContext& context) {
+  return std::make_unique<Classify>(context);
+}
 
 }  // namespace vim::tasks

@@ -15,7 +15,9 @@ class Classify : public Task {
   at::Tensor loss(const data::Batch& batch) override;
   Metrics evaluate() override;
   const std::vector<std::string>& classes() const override { return classes_; }
-  double multiply_adds_per_image() const override { return nn::count_multiply_adds(context_.model); }
+  double multiply_adds_per_image() const override {
+    return nn::count_multiply_adds(context_.model);
+  }
 
  private:
   at::Tensor logits(const data::Batch& batch);

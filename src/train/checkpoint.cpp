@@ -16,15 +16,17 @@ using nlohmann::json;
 
 namespace vim::train {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Progress, epoch, step_in_epoch, step, epoch_loss_sum, best, headline,
-                                   ema_headline)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Progress, epoch, step_in_epoch, step, epoch_loss_sum, best,
+                                   headline, ema_headline)
 
 namespace {
 
 constexpr const char* kFormat = "vim checkpoint 1";
 constexpr std::string_view kExtension = ".safetensors";
 
-std::string hash_of(const at::Tensor& tensor) { return hex(hash64(tensor.const_data_ptr(), tensor.nbytes())); }
+std::string hash_of(const at::Tensor& tensor) {
+  return hex(hash64(tensor.const_data_ptr(), tensor.nbytes()));
+}
 
 // Of all metadata but itself.
 std::string digest(const std::map<std::string, std::string>& metadata) {
@@ -44,7 +46,8 @@ void add(io::TensorFile& file, json& hashes, const std::string& prefix,
   }
 }
 
-std::map<std::string, at::Tensor> with_prefix(const io::TensorFile& file, const std::string& prefix) {
+std::map<std::string, at::Tensor> with_prefix(const io::TensorFile& file,
+                                              const std::string& prefix) {
   std::map<std::string, at::Tensor> tensors;
   for (const auto& [name, tensor] : file.tensors) {
     if (name.starts_with(prefix)) tensors.emplace(name.substr(prefix.size()), tensor);
@@ -56,7 +59,8 @@ void verify(const io::TensorFile& file, const fs::path& path) {
   const auto damaged = [&](const std::string& what) {
     throw Error(str(path.string(), ": damaged checkpoint (", what, "); resume from another one"));
   };
-  if (file.metadata.at("digest") != digest(file.metadata)) damaged("its metadata have another hash");
+  if (file.metadata.at("digest") != digest(file.metadata))
+    damaged("its metadata have another hash");
   const json hashes = json::parse(file.metadata.at("hashes"));
   if (hashes.size() != file.tensors.size()) damaged("tensors are missing");
   for (const auto& [name, tensor] : file.tensors) {
@@ -86,8 +90,8 @@ Checkpoint load_checkpoint(const fs::path& path) {
   const io::TensorFile file = io::read_safetensors(path);
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat) {
-    throw Error(str(path.string(), ": not a checkpoint of vim-train (its metadata name no \"", kFormat,
-                    "\"); give one from a run's checkpoints folder"));
+    throw Error(str(path.string(), ": not a checkpoint of vim-train (its metadata name no \"",
+                    kFormat, "\"); give one from a run's checkpoints folder"));
   }
   try {
     verify(file, path);
@@ -101,9 +105,11 @@ Checkpoint load_checkpoint(const fs::path& path) {
     checkpoint.optimizer = with_prefix(file, "optimizer/");
     return checkpoint;
   } catch (const json::exception& problem) {
-    throw Error(str(path.string(), ": damaged checkpoint (", problem.what(), "); resume from another one"));
+    throw Error(
+        str(path.string(), ": damaged checkpoint (", problem.what(), "); resume from another one"));
   } catch (const std::out_of_range&) {
-    throw Error(str(path.string(), ": damaged checkpoint (metadata are missing); resume from another one"));
+    throw Error(
+        str(path.string(), ": damaged checkpoint (metadata are missing); resume from another one"));
   }
 }
 

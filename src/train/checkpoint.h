@@ -1,7 +1,8 @@
 // A training run's state in one safetensors file.
 //
-// Tensors: model/<name>, ema/<name>, optimizer/<name>. Everything else is JSON or YAML in the metadata: config,
-// state, classes, version, and an XXH3 hash of every tensor and of the metadata, so that damage is noticed.
+// Tensors: model/<name>, ema/<name>, optimizer/<name>. Everything else is JSON or YAML in the
+// metadata: config, state, classes, version, and an XXH3 hash of every tensor and of the metadata,
+// so that damage is noticed.
 #pragma once
 
 #include <filesystem>
@@ -40,7 +41,8 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 // Throws Error, naming the file, where it is unreadable, damaged or not one of ours.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
-// Whether the averaged weights did better than the model's in the last evaluation before this checkpoint.
+// Whether the averaged weights did better than the model's in the last evaluation before this
+// checkpoint.
 bool prefers_ema(const Checkpoint& checkpoint);
 
 struct FoundCheckpoint {

@@ -4,9 +4,10 @@
 #include <ATen/Parallel.h>
 #include <torch/nn/module.h>
 
-#include <cmath>
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "train/checkpoint.h"
 #include "train/device.h"
@@ -26,7 +27,8 @@ namespace fs = std::filesystem;
 namespace vim::train {
 namespace {
 
-std::unique_ptr<tasks::Task> build_task(const RunConfig& config, dist::ProcessGroup& group, bool for_training) {
+std::unique_ptr<tasks::Task> build_task(const RunConfig& config, dist::ProcessGroup& group,
+                                        bool for_training) {
   if (config.threads) at::set_num_threads(static_cast<int>(*config.threads));
   const uint64_t seed = static_cast<uint64_t>(config.seed);
   at::manual_seed(RandomStream(seed, Purpose::kInit).bits());
@@ -39,8 +41,8 @@ std::unique_ptr<tasks::Task> build_task(const RunConfig& config, dist::ProcessGr
                            .for_training = for_training});
 }
 
-void require_classes(const std::vector<std::string>& expected, const std::vector<std::string>& found,
-                     const std::string& source) {
+void require_classes(const std::vector<std::string>& expected,
+                     const std::vector<std::string>& found, const std::string& source) {
   if (expected == found) return;
   std::string difference = str(expected.size(), " classes there, ", found.size(), " here");
   for (size_t i = 0; i < std::min(expected.size(), found.size()); ++i) {
@@ -53,19 +55,32 @@ void require_classes(const std::vector<std::string>& expected, const std::vector
                   "); give the data set that it was trained on"));
 }
 
+std::vector<std::string> sorted_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    lines.push_back(line.substr(std::min(line.find_first_not_of(' '), line.size())));
+  }
+  std::ranges::sort(lines);
+  return lines;
+}
+
 // What a resumed run does differently from the one that wrote the checkpoint.
 void report_changes(const std::string& before, const std::string& now) {
-  std::istringstream old_lines(before), new_lines(now);
-  for (std::string was, is; std::getline(old_lines, was) && std::getline(new_lines, is);) {
-    if (was != is) log::warning(str("changed since the checkpoint: '", was, "' is now '", is, "'"));
+  std::vector<std::string> changed;
+  std::ranges::set_difference(sorted_lines(now), sorted_lines(before), std::back_inserter(changed));
+  if (!changed.empty()) {
+    log::warning(str("changed since the checkpoint was written: ", join(changed, ", ")));
   }
 }
 
 std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const RunFolder& folder) {
   if (!command.resume) return std::nullopt;
-  if (command.checkpoint) return FoundCheckpoint{*command.checkpoint, load_checkpoint(*command.checkpoint)};
+  if (command.checkpoint)
+    return FoundCheckpoint{*command.checkpoint, load_checkpoint(*command.checkpoint)};
   std::optional<FoundCheckpoint> found = newest_checkpoint(folder.checkpoints());
-  if (!found) log::info(str("no checkpoint in ", folder.checkpoints().string(), ", starting afresh"));
+  if (!found)
+    log::info(str("no checkpoint in ", folder.checkpoints().string(), ", starting afresh"));
   return found;
 }
 
@@ -74,9 +89,10 @@ std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const Run
 void train(const TrainCommand& command) {
   const RunFolder folder(command.output);
   if (folder.holds_run() && !command.resume && !command.overwrite && !command.dry_run) {
-    throw UsageError(str(folder.root().string(),
-                         " holds a run already; go on with --resume, replace it with --overwrite, or choose another "
-                         "--output"));
+    throw UsageError(str(
+        folder.root().string(),
+        " holds a run already; go on with --resume, replace it with --overwrite, or choose another "
+        "--output"));
   }
   const auto group = dist::make_process_group();
   const std::optional<FoundCheckpoint> start = find_start(command, folder);
@@ -87,20 +103,23 @@ void train(const TrainCommand& command) {
     require_classes(start->checkpoint.classes, task->classes(), start->path.string());
     report_changes(start->checkpoint.config, resolved);
     trainer.resume(start->checkpoint, start->path.string());
-    log::info(str("resuming from ", start->path.string(), " at step ", start->checkpoint.progress.step));
+    log::info(
+        str("resuming from ", start->path.string(), " at step ", start->checkpoint.progress.step));
   }
   if (command.dry_run) {
     std::cout << summary(command.config, *task, trainer, folder);
     return;
   }
   if (trainer.finished()) {
-    log::info(str(folder.root().string(), ": already finished ", command.config.train.epochs, " epochs"));
+    log::info(
+        str(folder.root().string(), ": already finished ", command.config.train.epochs, " epochs"));
     return;
   }
   if (command.overwrite) folder.remove_run();
   folder.create(resolved);
   trainer.run();
-  log::info(str("checkpoint: ", folder.checkpoint("last").string(), ", best: ", folder.checkpoint("best").string()));
+  log::info(str("checkpoint: ", folder.checkpoint("last").string(),
+                ", best: ", folder.checkpoint("best").string()));
   log::info(str("metrics: ", folder.metrics().string()));
 }
 
@@ -115,7 +134,8 @@ void evaluate(const EvalCommand& command) {
   const bool use_ema = command.weights == WeightChoice::kEma ||
                        (command.weights == WeightChoice::kAuto && prefers_ema(checkpoint));
   if (use_ema && checkpoint.ema.empty()) {
-    throw UsageError(str(source, " holds no averaged weights (ema.enabled was false); use --weights model"));
+    throw UsageError(
+        str(source, " holds no averaged weights (ema.enabled was false); use --weights model"));
   }
   const auto group = dist::make_process_group();
   const auto task = build_task(config, *group, /*for_training=*/false);

@@ -17,18 +17,21 @@ c10::Device choose_device(const std::string& name) {
     throw UsageError(str("device: unknown device '", name, "'; use auto, cpu, cuda, or cuda:N"));
   }
   const auto unavailable = [&](const std::string& why) -> c10::Device {
-    if (!is_auto) throw UsageError(str("device: ", name, " was asked for, but ", why, "; use device: cpu"));
+    if (!is_auto)
+      throw UsageError(str("device: ", name, " was asked for, but ", why, "; use device: cpu"));
     return c10::kCPU;
   };
   if (!at::hasCUDA()) return unavailable("there is no CUDA device, or this LibTorch has no CUDA");
   if (!ops::supports(c10::kCUDA)) {
-    log::info("there is a GPU, but this version's ops have no CUDA kernels yet: training on the CPU");
+    log::info(
+        "there is a GPU, but this version's ops have no CUDA kernels yet: training on the CPU");
     return unavailable("this version's ops have no CUDA kernels");
   }
   int64_t index = 0;
   if (name.starts_with("cuda:")) {
     const std::string digits = name.substr(5);
-    if (digits.empty() || digits.size() > 3 || digits.find_first_not_of("0123456789") != std::string::npos ||
+    if (digits.empty() || digits.size() > 3 ||
+        digits.find_first_not_of("0123456789") != std::string::npos ||
         std::stoll(digits) >= at::detail::getCUDAHooks().deviceCount()) {
       throw UsageError(str("device: there is no ", name, "; GPUs are numbered from cuda:0"));
     }

@@ -6,7 +6,8 @@
 
 namespace vim::train {
 
-// "auto", "cpu", "cuda" or "cuda:1" as a device that is there and that this build has ops for. Throws UsageError.
+// "auto", "cpu", "cuda" or "cuda:1" as a device that is there and that this build has ops for.
+// Throws UsageError.
 c10::Device choose_device(const std::string& name);
 
 }  // namespace vim::train

@@ -7,7 +7,8 @@
 
 namespace vim::train {
 
-Ema::Ema(const torch::nn::Module& model, double decay) : decay_(decay), live_(nn::weights_of(model)) {
+Ema::Ema(const torch::nn::Module& model, double decay)
+    : decay_(decay), live_(nn::weights_of(model)) {
   const at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : live_) average_.emplace(name, tensor.detach().clone());
 }
@@ -36,8 +37,9 @@ void Ema::load(const nn::Weights& weights, const std::string& source) {
   for (auto& [name, average] : average_) {
     const auto found = weights.find(name);
     if (found == weights.end() || found->second.sizes() != average.sizes()) {
-      throw Error(str(source, ": its averaged weights do not fit this model (", name,
-                      "); resume with the configuration that it was trained with, or with ema.enabled=false"));
+      throw Error(str(
+          source, ": its averaged weights do not fit this model (", name,
+          "); resume with the configuration that it was trained with, or with ema.enabled=false"));
     }
     average.copy_(found->second);
   }

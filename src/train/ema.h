@@ -26,7 +26,7 @@ class Ema {
 
  private:
   double decay_;
-  nn::Weights live_;     // the model's own tensors
+  nn::Weights live_;  // the model's own tensors
   nn::Weights average_;
 };
 

@@ -9,7 +9,8 @@ namespace vim::train {
 
 class MetricsWriter {
  public:
-  // Keeps the lines up to and including step `last_step` (those of a run that goes on) and appends from there.
+  // Keeps the lines up to and including step `last_step` (those of a run that goes on) and appends
+  // from there.
   MetricsWriter(const std::filesystem::path& path, int64_t last_step);
 
   // Writes one line, which must hold a "step", and flushes it.

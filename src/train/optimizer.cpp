@@ -61,7 +61,8 @@ void AdamW::step(double lr) {
     if (parameters.empty()) continue;
     at::_foreach_add_(steps, 1);
     at::_fused_adamw_(parameters, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps, lr,
-                      config_.betas[0], config_.betas[1], group.weight_decay, config_.eps, /*amsgrad=*/false,
+                      config_.betas[0], config_.betas[1], group.weight_decay, config_.eps,
+                      /*amsgrad=*/false,
                       /*maximize=*/false);
   }
 }

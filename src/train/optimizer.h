@@ -22,18 +22,20 @@ class AdamW {
  public:
   AdamW(const torch::nn::Module& model, const OptimConfig& config);
 
-  // One update with the gradients that the parameters hold; a parameter without one keeps its value.
+  // One update with the gradients that the parameters hold; a parameter without one keeps its
+  // value.
   void step(double lr);
 
-  // Scales all gradients so that their joint norm is at most `max_norm`; returns the norm before, a scalar tensor
-  // on the device, so that nothing waits for it.
+  // Scales all gradients so that their joint norm is at most `max_norm`; returns the norm before, a
+  // scalar tensor on the device, so that nothing waits for it.
   at::Tensor clip_gradients(double max_norm);
 
   void zero_gradients();
 
   at::Device device() const { return groups_.front().parameters.front().device(); }
 
-  // The moments under "exp_avg/<name>" and "exp_avg_sq/<name>", and "step/<name>". The tensors are the optimiser's own.
+  // The moments under "exp_avg/<name>" and "exp_avg_sq/<name>", and "step/<name>". The tensors are
+  // the optimiser's own.
   std::map<std::string, at::Tensor> state() const;
   void load_state(const std::map<std::string, at::Tensor>& state, const std::string& source);
 

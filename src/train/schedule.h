@@ -21,7 +21,8 @@ struct Schedule {
 struct CosineLr {
   double cycle;  // length of the half cosine
   double warmup;
-  bool warmup_prefix;  // the cosine starts after the warm-up; else it runs from 0, hidden by the warm-up
+  bool warmup_prefix;  // the cosine starts after the warm-up; else it runs from 0, hidden by the
+                       // warm-up
   double warmup_lr, peak_lr, min_lr;
 
   double at(double t) const;

@@ -25,10 +25,12 @@ double checkpoint_bytes(const RunConfig& config, int64_t parameters) {
 
 }  // namespace
 
-std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer, const RunFolder& folder) {
+std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer,
+                    const RunFolder& folder) {
   const auto start = std::chrono::steady_clock::now();
   const double loss = trainer.try_batch();
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const int64_t parameters = nn::count_parameters(task.model());
   const nn::ModelConfig& model = config.model;
 
@@ -41,10 +43,11 @@ std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer
        model.class_tokens(), " class)");
   line("multiply-adds", fixed(task.multiply_adds_per_image() / 1e9, 3), " G an image");
   line("classes", task.classes().size());
-  line("global batch", trainer.global_batch(), " images (", config.data.batch_size, " x ", config.train.accumulation,
-       " accumulated)");
+  line("global batch", trainer.global_batch(), " images (", config.data.batch_size, " x ",
+       config.train.accumulation, " accumulated)");
   line("steps", with_separators(trainer.steps_per_epoch()), " an epoch, ",
-       with_separators(trainer.steps_per_epoch() * config.train.epochs), " in ", config.train.epochs, " epochs");
+       with_separators(trainer.steps_per_epoch() * config.train.epochs), " in ",
+       config.train.epochs, " epochs");
   line("learning rate", trainer.peak_lr(), " at the peak (optim.lr ", config.optim.lr, ")");
   line("one batch", "loss ", fixed(loss, 4), ", ", fixed(seconds, 2), " s forward and backward");
   line("memory", as_bytes(peak_memory()), " at the peak so far");

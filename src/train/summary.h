@@ -10,6 +10,7 @@
 namespace vim::train {
 
 // Runs one batch forward and backward.
-std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer, const RunFolder& folder);
+std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer,
+                    const RunFolder& folder);
 
 }  // namespace vim::train

@@ -19,24 +19,26 @@
 namespace vim::train {
 namespace {
 
-int64_t count_steps(const tasks::Task& task, const TrainConfig& config) {
-  const int64_t batches = const_cast<tasks::Task&>(task).train_loader().batches_per_epoch();
+int64_t count_steps(tasks::Task& task, const TrainConfig& config) {
+  const int64_t batches = task.train_loader().batches_per_epoch();
   if (batches < config.accumulation) {
-    throw UsageError(str("data.batch_size: an epoch has only ", batches, " full batches, too few for a step of ",
-                         config.accumulation, "; take a smaller batch or train.accumulation"));
+    throw UsageError(str("data.batch_size: an epoch has only ", batches,
+                         " full batches, too few for a step of ", config.accumulation,
+                         "; take a smaller batch or train.accumulation"));
   }
   return batches / config.accumulation;
 }
 
 }  // namespace
 
-Trainer::Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup& group, RunFolder folder)
+Trainer::Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup& group,
+                 RunFolder folder)
     : config_(config),
       task_(task),
       group_(group),
       folder_(std::move(folder)),
-      schedule_{config.schedule, scaled_lr(config.optim, global_batch()), count_steps(task, config.train),
-                config.train.epochs},
+      schedule_{config.schedule, scaled_lr(config.optim, global_batch()),
+                count_steps(task, config.train), config.train.epochs},
       optimizer_(task.model(), config.optim) {
   if (config.ema.enabled) ema_.emplace(task.model(), config.ema.decay);
 }
@@ -51,7 +53,8 @@ void Trainer::resume(const Checkpoint& checkpoint, const std::string& source) {
   if (ema_) ema_->load(checkpoint.ema, source);
   progress_ = checkpoint.progress;
   if (progress_.step != progress_.epoch * steps_per_epoch() + progress_.step_in_epoch) {
-    throw Error(str(source, ": it was written with another number of steps an epoch (now ", steps_per_epoch(),
+    throw Error(str(source, ": it was written with another number of steps an epoch (now ",
+                    steps_per_epoch(),
                     "); resume with the data, data.batch_size and train.accumulation of that run"));
   }
 }
@@ -68,14 +71,15 @@ void Trainer::run() {
 }
 
 void Trainer::train_epoch() {
-  loss_sum_ = at::full({}, progress_.epoch_loss_sum, at::kDouble);
-  loss_sum_ = loss_sum_.to(optimizer_.device());
-  line_->start_epoch();
+  loss_sum_ = at::full({}, progress_.epoch_loss_sum,
+                       at::TensorOptions().dtype(at::kDouble).device(optimizer_.device()));
+  line_->start_epoch(progress_.step);
   task_.train_loader().begin(progress_.epoch, progress_.step_in_epoch * config_.train.accumulation);
   while (progress_.step_in_epoch < steps_per_epoch()) {
     train_step();
     const bool last = progress_.step_in_epoch == steps_per_epoch();
-    if (!last && config_.checkpoint.every_steps > 0 && progress_.step % config_.checkpoint.every_steps == 0) {
+    if (!last && config_.checkpoint.every_steps > 0 &&
+        progress_.step % config_.checkpoint.every_steps == 0) {
       save("last");
     }
     if (!last) stop_if_asked();
@@ -84,8 +88,8 @@ void Trainer::train_epoch() {
 
 // The random numbers of a step depend on (seed, step) alone.
 void Trainer::train_step() {
-  RandomStream random(static_cast<uint64_t>(config_.seed), Purpose::kModel, static_cast<uint64_t>(progress_.step),
-                      static_cast<uint64_t>(group_.rank()));
+  RandomStream random(static_cast<uint64_t>(config_.seed), Purpose::kModel,
+                      static_cast<uint64_t>(progress_.step), static_cast<uint64_t>(group_.rank()));
   at::manual_seed(random.bits());
 
   at::Tensor loss = at::zeros({}, loss_sum_.options());
@@ -109,10 +113,15 @@ void Trainer::train_step() {
 void Trainer::log_step(double loss) {
   const double lr = schedule_.lr(progress_.step - 1);
   if (!std::isfinite(loss)) {
-    throw Error(str("step ", progress_.step, ": the loss is ", loss,
-                    "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
+    throw Error(
+        str("step ", progress_.step, ": the loss is ", loss,
+            "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
   }
-  metrics_->write({{"kind", "step"}, {"step", progress_.step}, {"epoch", progress_.epoch + 1}, {"loss", loss}, {"lr", lr}});
+  metrics_->write({{"kind", "step"},
+                   {"step", progress_.step},
+                   {"epoch", progress_.epoch + 1},
+                   {"loss", loss},
+                   {"lr", lr}});
   log::status(line_->text(progress_.step, loss, lr, task_.train_loader().waited_seconds()));
 }
 
@@ -122,21 +131,23 @@ double Trainer::epoch_loss() {
 
 void Trainer::finish_epoch() {
   const double seconds = line_->seconds();
-  const double rate = line_->images_per_second(progress_.step_in_epoch);
+  const double rate = line_->images_per_second(progress_.step);
   const double loss = epoch_loss();
   progress_.epoch += 1;
   progress_.step_in_epoch = 0;
   progress_.epoch_loss_sum = 0;
   if (!std::isfinite(loss)) {
-    throw Error(str("epoch ", progress_.epoch, ": the loss is ", loss,
-                    "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
+    throw Error(
+        str("epoch ", progress_.epoch, ": the loss is ", loss,
+            "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
   }
 
-  nlohmann::ordered_json record = {{"kind", "epoch"},         {"step", progress_.step},
+  nlohmann::ordered_json record = {{"kind", "epoch"},          {"step", progress_.step},
                                    {"epoch", progress_.epoch}, {"train_loss", loss},
                                    {"seconds", seconds},       {"images_per_second", rate}};
-  std::string message = str("epoch ", progress_.epoch, "/", config_.train.epochs, ": loss ", fixed(loss, 4), ", ",
-                            std::llround(rate), " img/s, ", as_duration(seconds));
+  std::string message =
+      str("epoch ", progress_.epoch, "/", config_.train.epochs, ": loss ", fixed(loss, 4), ", ",
+          std::llround(rate), " img/s, ", as_duration(seconds));
   const int64_t every = config_.train.evaluate_every_epochs;
   if (finished() || (every > 0 && progress_.epoch % every == 0)) {
     for (const auto& [name, value] : evaluate()) {
@@ -185,10 +196,8 @@ void Trainer::stop_if_asked() {
 void Trainer::save(const std::string& name) {
   if (!group_.is_main()) return;
   if (progress_.step_in_epoch > 0) progress_.epoch_loss_sum = loss_sum_.item<double>();
-  Checkpoint checkpoint{config::dump(config_), version(),
-                        task_.classes(),       progress_,
-                        nn::weights_of(task_.model()), {},
-                        optimizer_.state()};
+  Checkpoint checkpoint{config::dump(config_),         version(), task_.classes(),   progress_,
+                        nn::weights_of(task_.model()), {},        optimizer_.state()};
   if (ema_) checkpoint.ema = ema_->weights();
   save_checkpoint(folder_.checkpoint(name), checkpoint);
 }

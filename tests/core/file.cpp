@@ -41,6 +41,7 @@ TEST_CASE("A file is read whole, whatever its size") {
 }
 
 TEST_CASE("A file that is not there, and a folder, are errors that name it") {
-  CHECK_THROWS_WITH(vim::read_file("/no/such/file"), "/no/such/file: cannot open: No such file or directory");
+  CHECK_THROWS_WITH(vim::read_file("/no/such/file"),
+                    "/no/such/file: cannot open: No such file or directory");
   CHECK_THROWS_WITH(vim::read_file("/tmp"), "/tmp: cannot read: Is a directory");
 }

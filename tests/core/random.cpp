@@ -1,7 +1,6 @@
 #include "vim/core/random.h"
 
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <vector>
 

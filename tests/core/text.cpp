@@ -1,7 +1,6 @@
 #include "vim/core/text.h"
 
 #include <catch2/catch.hpp>
-
 #include <vector>
 
 TEST_CASE("The nearest name is found for a slip and not for another word") {

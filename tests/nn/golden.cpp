@@ -1,5 +1,6 @@
 // Our model against the official code: logits, features, every gradient.
 #include <ATen/ATen.h>
+
 #include <catch2/catch.hpp>
 
 #include "nn/official.h"
@@ -21,8 +22,9 @@ at::Tensor smoothed_loss(const at::Tensor& logits, const at::Tensor& target) {
 }  // namespace
 
 TEST_CASE("Features, logits and loss are the official ones") {
-  const std::string name = GENERATE("base", "head_cls", "double_cls", "no_cls_mean", "no_cls_last", "unidirectional",
-                                    "bimamba_v1", "layer_pairs", "no_divide", "overlap_stride", "rope");
+  const std::string name =
+      GENERATE("base", "head_cls", "double_cls", "no_cls_mean", "no_cls_last", "unidirectional",
+               "bimamba_v1", "layer_pairs", "no_divide", "overlap_stride", "rope");
   CAPTURE(name);
   if (!std::filesystem::exists(vim::test::fixture(name + ".safetensors"))) VIM_SKIP("no fixtures");
   const OfficialModel official = read_official(name);
@@ -32,11 +34,13 @@ TEST_CASE("Features, logits and loss are the official ones") {
   const at::Tensor logits = model->classify(features);
   CHECK(largest_difference(features, official["features"]) < 1e-5);
   CHECK(largest_difference(logits, official["logits"]) < 1e-5);
-  CHECK(std::abs(smoothed_loss(logits, official["target"]).item<double>() - official["loss"].item<double>()) < 1e-4);
+  CHECK(std::abs(smoothed_loss(logits, official["target"]).item<double>() -
+                 official["loss"].item<double>()) < 1e-4);
 }
 
 TEST_CASE("Every gradient is the official one") {
-  const std::string name = GENERATE("base", "unidirectional", "bimamba_v1", "layer_pairs", "overlap_stride", "rope");
+  const std::string name =
+      GENERATE("base", "unidirectional", "bimamba_v1", "layer_pairs", "overlap_stride", "rope");
   CAPTURE(name);
   if (!std::filesystem::exists(vim::test::fixture(name + ".safetensors"))) VIM_SKIP("no fixtures");
   const OfficialModel official = read_official(name);
@@ -46,7 +50,8 @@ TEST_CASE("Every gradient is the official one") {
 
   vim::nn::Weights expected = official.with_prefix("grad/");
   vim::nn::Weights actual;
-  for (const auto& entry : model->named_parameters()) actual.emplace(entry.key(), entry.value().grad());
+  for (const auto& entry : model->named_parameters())
+    actual.emplace(entry.key(), entry.value().grad());
   if (official.file.tensors.contains("grad_input")) {
     expected.emplace("input", official["grad_input"]);
     actual.emplace("input", input.grad());
@@ -55,6 +60,7 @@ TEST_CASE("Every gradient is the official one") {
   for (const auto& [parameter, gradient] : expected) {
     CAPTURE(parameter);
     REQUIRE(actual.at(parameter).defined());
-    CHECK(largest_difference(actual.at(parameter), gradient) < 1e-4 * gradient.abs().max().item<double>());
+    CHECK(largest_difference(actual.at(parameter), gradient) <
+          1e-4 * gradient.abs().max().item<double>());
   }
 }

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
+
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -22,8 +23,8 @@ TEST_CASE("The published models have their published numbers of parameters") {
   CHECK(count_parameters(*make_classifier(config)) == row.parameters);
 }
 
-// Three official models give the range of each statistic; ours must lie near it. The tolerance is the spread that
-// the statistic itself has at the tensor's size.
+// Three official models give the range of each statistic; ours must lie near it. The tolerance is
+// the spread that the statistic itself has at the tensor's size.
 TEST_CASE("Vim-Ti is initialised with the official distributions") {
   const auto path = vim::test::fixture("vim_tiny_init.json");
   if (!std::filesystem::exists(path)) VIM_SKIP("no fixtures");
@@ -63,7 +64,9 @@ TEST_CASE("With its quirk the patch embedding is 14 % wider") {
 }
 
 TEST_CASE("Multiply-adds of the published models") {
-  ModelConfig config;  // by hand, from the shapes of section 2 of the specification: 24 blocks, 197 tokens
-  const double per_token = 192 * 768 + 384 * 192 + 2 * (384 * (4 + 44) + 12 * 384) + 2 * 9 * 384 * 16;
+  ModelConfig
+      config;  // by hand, from the shapes of section 2 of the specification: 24 blocks, 197 tokens
+  const double per_token =
+      192 * 768 + 384 * 192 + 2 * (384 * (4 + 44) + 12 * 384) + 2 * 9 * 384 * 16;
   CHECK(count_multiply_adds(config) == 196 * 768 * 192 + 24.0 * 197 * per_token + 192 * 1000);
 }

@@ -17,7 +17,8 @@ nn::Weights OfficialModel::with_prefix(const std::string& prefix) const {
 std::shared_ptr<nn::Classifier> OfficialModel::build() const {
   const auto model = nn::make_classifier(config);
   nn::Weights weights = with_prefix("param/");
-  for (const auto& entry : model->named_buffers()) weights.emplace(entry.key(), entry.value());  // derived
+  for (const auto& entry : model->named_buffers())
+    weights.emplace(entry.key(), entry.value());  // derived
   nn::load_weights(*model, weights, "fixture");
   return model;
 }
@@ -39,17 +40,21 @@ nn::ModelConfig translate_official(const std::string& text) {
   } else if (flag("if_bimamba")) {
     config.direction = nn::Direction::kShared;
   } else {
-    config.direction = official.at("bimamba_type") == "v2" ? nn::Direction::kFull : nn::Direction::kForward;
+    config.direction =
+        official.at("bimamba_type") == "v2" ? nn::Direction::kFull : nn::Direction::kForward;
   }
   if (!flag("if_cls_token")) {
     config.class_token = nn::ClassToken::kNone;
   } else if (flag("use_double_cls_token")) {
     config.class_token = nn::ClassToken::kDouble;
   } else {
-    config.class_token = flag("use_middle_cls_token") ? nn::ClassToken::kMiddle : nn::ClassToken::kHead;
+    config.class_token =
+        flag("use_middle_cls_token") ? nn::ClassToken::kMiddle : nn::ClassToken::kHead;
   }
   const std::string pool = official.at("final_pool_type");
-  config.pool = pool == "mean" ? nn::Pool::kMean : pool == "none" ? nn::Pool::kLast : nn::Pool::kMax;
+  config.pool = pool == "mean"   ? nn::Pool::kMean
+                : pool == "none" ? nn::Pool::kLast
+                                 : nn::Pool::kMax;
   if (flag("if_rope")) {
     config.rotary = flag("if_rope_residual") ? nn::Rotary::kInputAndResidual : nn::Rotary::kInput;
     config.rotary_grid = official.value("pt_hw_seq_len", 14);

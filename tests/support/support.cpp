@@ -10,14 +10,16 @@ namespace vim::test {
 
 uint64_t fresh_seed() {
   const char* fixed = std::getenv("VIM_TEST_SEED");
-  const uint64_t seed = fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : std::random_device{}();
+  const uint64_t seed =
+      fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : std::random_device{}();
   std::cout << "seed: VIM_TEST_SEED=" << seed << "\n";
   return seed;
 }
 
 ScratchFolder::ScratchFolder() {
   std::string name = (fs::temp_directory_path() / "vim_test_XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a folder like " + name);
+  if (mkdtemp(name.data()) == nullptr)
+    throw std::runtime_error("cannot make a folder like " + name);
   path_ = name;
 }
 

@@ -17,8 +17,8 @@ void report_skip(const std::string& reason);
     return;                           \
   } while (false)
 
-// A seed for a random test: VIM_TEST_SEED or a new one each run; it is printed, so that a failure can be
-// repeated.
+// A seed for a random test: VIM_TEST_SEED or a new one each run; it is printed, so that a failure
+// can be repeated.
 uint64_t fresh_seed();
 
 // A new empty folder, removed at the end of the scope.
@@ -35,8 +35,8 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-// The tensors and images written by the official Python code: VIM_FIXTURES, or ../shared/fixtures beside the
-// source tree. `exists(fixture("base.safetensors"))` says whether they are here.
+// The tensors and images written by the official Python code: VIM_FIXTURES, or ../shared/fixtures
+// beside the source tree. `exists(fixture("base.safetensors"))` says whether they are here.
 std::filesystem::path fixture(const std::string& name);
 
 }  // namespace vim::test

@@ -1,8 +1,8 @@
 #include "train/checkpoint.h"
 
 #include <ATen/ATen.h>
-#include <catch2/catch.hpp>
 
+#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "support/support.h"
@@ -20,7 +20,8 @@ Checkpoint example(int64_t step) {
   checkpoint.config = "seed: 1\n";
   checkpoint.version = "test";
   checkpoint.classes = {"cat", "dog \"x\""};
-  checkpoint.progress = {.epoch = 2, .step_in_epoch = 3, .step = step, .epoch_loss_sum = 0.1 + 0.2, .best = 71.25};
+  checkpoint.progress = {
+      .epoch = 2, .step_in_epoch = 3, .step = step, .epoch_loss_sum = 0.1 + 0.2, .best = 71.25};
   checkpoint.model = {{"w", at::randn({3, 4})}};
   checkpoint.ema = {{"w", at::randn({3, 4})}};
   checkpoint.optimizer = {{"exp_avg/w", at::randn({3, 4})}};
@@ -64,7 +65,8 @@ TEST_CASE("One flipped bit, in a tensor or in the metadata, is noticed") {
     CAPTURE(offset);
     save_checkpoint(path, example(7));
     flip_bit(path, offset);
-    CHECK_THROWS_WITH(load_checkpoint(path), Catch::Contains("last.safetensors: damaged checkpoint"));
+    CHECK_THROWS_WITH(load_checkpoint(path),
+                      Catch::Contains("last.safetensors: damaged checkpoint"));
   }
 }
 

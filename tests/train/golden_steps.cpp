@@ -1,5 +1,6 @@
 // Ten optimiser steps of the official code: losses, and the parameters after them.
 #include <ATen/ATen.h>
+
 #include <catch2/catch.hpp>
 
 #include "nn/official.h"
@@ -16,8 +17,8 @@ TEST_CASE("Ten steps of AdamW give the official losses and parameters") {
   for (int64_t step = 0; step < 10; ++step) {
     CAPTURE(step);
     const at::Tensor loss =
-        at::cross_entropy_loss(model->forward(official["steps/input"][step]), official["steps/target"][step], {},
-                               at::Reduction::Mean, -100, 0.1);
+        at::cross_entropy_loss(model->forward(official["steps/input"][step]),
+                               official["steps/target"][step], {}, at::Reduction::Mean, -100, 0.1);
     CHECK(std::abs(loss.item<double>() - official["steps/loss"][step].item<double>()) < 1e-4);
     loss.backward();
     optimizer.step(1e-3);
@@ -26,8 +27,8 @@ TEST_CASE("Ten steps of AdamW give the official losses and parameters") {
   for (const auto& entry : model->named_parameters()) {
     CAPTURE(entry.key());
     const at::Tensor& expected = official["steps/param/" + entry.key()];
-    // Adam's first steps are lr * sign(gradient), so a gradient near zero may go the other way; ten steps of 1e-3
-    // are the bound of that, and on average the parameters must agree far better.
+    // Adam's first steps are lr * sign(gradient), so a gradient near zero may go the other way; ten
+    // steps of 1e-3 are the bound of that, and on average the parameters must agree far better.
     const at::Tensor difference = (entry.value().detach() - expected).abs();
     CHECK(difference.max().item<double>() < 5e-3);
     CHECK(difference.mean().item<double>() < 2e-5);

@@ -1,7 +1,6 @@
 #include "train/schedule.h"
 
 #include <catch2/catch.hpp>
-
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -31,7 +30,9 @@ TEST_CASE("The cosine with warm-up is timm's, at every schedule time") {
   }
 }
 
-TEST_CASE("The official trace trains epochs 0 and 1 at the warm-up rate, and is constant within an epoch") {
+TEST_CASE(
+    "The official trace trains epochs 0 and 1 at the warm-up rate, and is constant within an "
+    "epoch") {
   ScheduleConfig config;
   config.per_epoch = true;
   config.lr_epoch_offset = true;
@@ -45,7 +46,8 @@ TEST_CASE("The official trace trains epochs 0 and 1 at the warm-up rate, and is 
   CHECK(schedule.lr(299 * 1251) == Approx(1.0109e-5).epsilon(1e-4));
 }
 
-TEST_CASE("Per step, the rate agrees with the per-epoch one where an epoch begins and moves in between") {
+TEST_CASE(
+    "Per step, the rate agrees with the per-epoch one where an epoch begins and moves in between") {
   const Schedule steps{{}, 1e-3, 100, 30};
   ScheduleConfig per_epoch;
   per_epoch.per_epoch = true;

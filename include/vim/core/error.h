@@ -6,8 +6,8 @@
 
 namespace vim {
 
-// One sentence that names the place and the way out. Only `main` catches it; it ends the program with
-// `exit_code()`. Mistakes of a programmer are VIM_CHECK's.
+// One sentence that names the place and the way out. Only `main` catches it; it ends the program
+// with `exit_code()`. Mistakes of a programmer are VIM_CHECK's.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

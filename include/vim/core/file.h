@@ -28,10 +28,11 @@ class FileWriter {
   int descriptor_;
 };
 
-// Lets `write` fill a temporary file beside `path`, syncs it, and renames it to `path`: whoever looks, at
-// any time and after any crash, finds the old file or the whole new one. On an exception the temporary
-// file is removed and `path` is untouched.
-void write_atomically(const std::filesystem::path& path, const std::function<void(FileWriter&)>& write);
+// Lets `write` fill a temporary file beside `path`, syncs it, and renames it to `path`: whoever
+// looks, at any time and after any crash, finds the old file or the whole new one. On an exception
+// the temporary file is removed and `path` is untouched.
+void write_atomically(const std::filesystem::path& path,
+                      const std::function<void(FileWriter&)>& write);
 void write_atomically(const std::filesystem::path& path, std::string_view text);
 
 // The suffix of temporary files; one that lies around belongs to a process that was killed.

@@ -9,7 +9,9 @@
 namespace vim {
 
 uint64_t hash64(const void* data, size_t size);
-inline uint64_t hash64(std::string_view text) { return hash64(text.data(), text.size()); }
+inline uint64_t hash64(std::string_view text) {
+  return hash64(text.data(), text.size());
+}
 
 // 16 hexadecimal digits.
 std::string hex(uint64_t value);

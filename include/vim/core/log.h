@@ -1,4 +1,5 @@
-// The log for people, on standard error. Metrics are data and go to their own file (train/metrics.h).
+// The log for people, on standard error. Metrics are data and go to their own file
+// (train/metrics.h).
 #pragma once
 
 #include <string_view>

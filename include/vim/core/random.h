@@ -10,9 +10,10 @@ namespace vim {
 // checkpoint's promise of equal resumption: append, never reorder.
 enum class Purpose : uint32_t { kInit = 1, kSampleOrder = 2, kTransform = 3, kModel = 4, kMix = 5 };
 
-// A counter-based stream (Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011). Its numbers are a pure function of (seed, purpose, epoch, index): no state is saved, none is
-// shared, and the number of threads or workers has no say. Satisfies UniformRandomBitGenerator.
+// A counter-based stream (Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011). Its numbers are a pure function of (seed, purpose, epoch, index): no state is
+// saved, none is shared, and the number of threads or workers has no say. Satisfies
+// UniformRandomBitGenerator.
 class RandomStream {
  public:
   using result_type = uint32_t;

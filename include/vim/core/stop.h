@@ -3,8 +3,8 @@
 
 namespace vim {
 
-// From here on the first SIGINT or SIGTERM sets the stop flag; the second ends the process at once, with
-// 128 + signal.
+// From here on the first SIGINT or SIGTERM sets the stop flag; the second ends the process at once,
+// with 128 + signal.
 void watch_stop_signals();
 
 // The signal that asked to stop, or 0.

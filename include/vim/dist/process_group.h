@@ -7,8 +7,8 @@
 
 namespace vim::dist {
 
-// A world of `size()` processes, this one being number `rank()`. Every method is collective: all ranks call it,
-// in the same order. Methods block until the result is there.
+// A world of `size()` processes, this one being number `rank()`. Every method is collective: all
+// ranks call it, in the same order. Methods block until the result is there.
 class ProcessGroup {
  public:
   virtual ~ProcessGroup() = default;
@@ -21,8 +21,8 @@ class ProcessGroup {
   bool is_main() const { return rank() == 0; }
 };
 
-// The group that the environment describes; a world of one where it describes none. Throws UsageError where it
-// asks for what this build cannot do.
+// The group that the environment describes; a world of one where it describes none. Throws
+// UsageError where it asks for what this build cannot do.
 std::unique_ptr<ProcessGroup> make_process_group();
 
 }  // namespace vim::dist

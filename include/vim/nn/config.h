@@ -16,7 +16,8 @@ struct ImageSize {
   bool operator==(const ImageSize&) const = default;
 };
 
-// How a block sees both directions of the token sequence (paper, table 4; the official flag in brackets).
+// How a block sees both directions of the token sequence (paper, table 4; the official flag in
+// brackets).
 enum class Direction {
   kForward,      // first token to last only (bimamba_type none)
   kFlipAugment,  // one direction, but a training batch is scanned backwards with probability 1/2
@@ -110,15 +111,16 @@ inline constexpr auto enum_names<nn::ClassToken> =
                            {nn::ClassToken::kDouble, "double"},
                            {nn::ClassToken::kRandom, "random"}});
 template <>
-inline constexpr auto enum_names<nn::Pool> = named<nn::Pool>(
-    {{nn::Pool::kMean, "mean"}, {nn::Pool::kMax, "max"}, {nn::Pool::kLast, "last"}});
+inline constexpr auto enum_names<nn::Pool> = named<nn::Pool>({{nn::Pool::kMean, "mean"},
+                                                              {nn::Pool::kMax, "max"},
+                                                              {nn::Pool::kLast, "last"}});
 template <>
-inline constexpr auto enum_names<nn::Rotary> =
-    named<nn::Rotary>({{nn::Rotary::kNone, "none"},
-                       {nn::Rotary::kInput, "input"},
-                       {nn::Rotary::kInputAndResidual, "input_and_residual"}});
+inline constexpr auto enum_names<nn::Rotary> = named<nn::Rotary>({{nn::Rotary::kNone, "none"},
+                                                                  {nn::Rotary::kInput, "input"},
+                                                                  {nn::Rotary::kInputAndResidual,
+                                                                   "input_and_residual"}});
 template <>
-inline constexpr auto enum_names<nn::Norm> =
-    named<nn::Norm>({{nn::Norm::kRms, "rms"}, {nn::Norm::kLayer, "layer"}});
+inline constexpr auto enum_names<nn::Norm> = named<nn::Norm>({{nn::Norm::kRms, "rms"},
+                                                              {nn::Norm::kLayer, "layer"}});
 
 }  // namespace vim::config

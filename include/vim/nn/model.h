@@ -12,8 +12,8 @@ namespace vim::nn {
 // An image classifier. Parameters are named as in the official code, so that weights load by name.
 class Classifier : public torch::nn::Module {
  public:
-  // What goes into the head: [batch, embed_dim], or [batch, length, embed_dim] where the head is applied
-  // to every token (pool: max). images: [batch, in_channels, height, width], normalised.
+  // What goes into the head: [batch, embed_dim], or [batch, length, embed_dim] where the head is
+  // applied to every token (pool: max). images: [batch, in_channels, height, width], normalised.
   virtual at::Tensor features(const at::Tensor& images) = 0;
 
   // The head: class scores [batch, num_classes] of `features`.
@@ -27,8 +27,9 @@ std::shared_ptr<Classifier> make_classifier(const ModelConfig& config);
 
 int64_t count_parameters(const torch::nn::Module& model);
 
-// Multiply-adds (the vision literature's "FLOPs") of one image's forward pass. The scan counts as 9 operations
-// a token, channel and state, as in the Mamba authors' convention, the convolution as kernel multiply-adds.
+// Multiply-adds (the vision literature's "FLOPs") of one image's forward pass. The scan counts as 9
+// operations a token, channel and state, as in the Mamba authors' convention, the convolution as
+// kernel multiply-adds.
 double count_multiply_adds(const ModelConfig& config);
 
 }  // namespace vim::nn

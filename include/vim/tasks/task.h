@@ -20,7 +20,8 @@ class Module;
 
 namespace vim::tasks {
 
-// Names and values; the first is the one that decides which checkpoint is best, and larger is better.
+// Names and values; the first is the one that decides which checkpoint is best, and larger is
+// better.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
 class Task {
@@ -35,8 +36,8 @@ class Task {
   // The mean loss of a batch, a differentiable scalar on the device.
   virtual at::Tensor loss(const data::Batch& batch) = 0;
 
-  // Over the whole evaluation set and all ranks, with the model's present weights. Leaves the model in
-  // training mode as it found it.
+  // Over the whole evaluation set and all ranks, with the model's present weights. Leaves the model
+  // in training mode as it found it.
   virtual Metrics evaluate() = 0;
 
   // Names of the classes in the order of the head's outputs.

@@ -14,7 +14,8 @@ struct TrainCommand {
   RunConfig config;
   std::filesystem::path output;
   bool resume = false;
-  std::optional<std::filesystem::path> checkpoint;  // to resume from; else the newest good one of `output`
+  std::optional<std::filesystem::path>
+      checkpoint;  // to resume from; else the newest good one of `output`
   bool overwrite = false;
   bool dry_run = false;
 };

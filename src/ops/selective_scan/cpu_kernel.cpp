@@ -35,6 +35,11 @@ struct Place {
 template <class T>
 using Row = T[kLanes<T>];
 
+template <class T>
+inline constexpr bool kIsConst = false;
+template <class T>
+inline constexpr bool kIsConst<const T> = true;
+
 VIM_INLINE int64_t smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
@@ -54,6 +59,22 @@ VIM_INLINE Vector<T> read(const Rows<const T>& rows, const Place& at, int t) {
 template <class T>
 VIM_INLINE void write(const Rows<T>& rows, const Place& at, int t, Vector<T> v) {
   store(rows.at(at.sample, at.token + t) + at.channel, v, at.lanes);
+}
+
+// Asks for the lines of a later place, to read or to write: tokens lie a row apart, often on
+// different pages, where the processor's own prefetching gives up. The place may be one that does
+// not exist.
+template <class T>
+VIM_INLINE void prefetch(const Rows<T>& rows, const Place& later) {
+  for (int t = 0; rows.data && t < kChunk; ++t) {
+    __builtin_prefetch(rows.at(later.sample, later.token + t) + later.channel, !kIsConst<T>);
+  }
+}
+template <class T>
+VIM_INLINE void prefetch(const Inputs<T>& in, const Place& later) {
+  prefetch(in.u, later);
+  prefetch(in.delta, later);
+  prefetch(in.z, later);
 }
 
 // The chunk's token-wise values: delta, delta * u, and D * u, where the sum over states begins.
@@ -77,15 +98,17 @@ template <int kStates, class T, class Keep>
 VIM_INLINE void scan_states(const Inputs<T>& in, const Place& at, int64_t first,
                             const Row<T>* delta, const Row<T>* delta_u, Row<T>* state, Row<T>* y,
                             Keep keep) {
+  const Rows<const T> B_rows = in.B, C_rows = in.C;  // copies, which no store can change
+  const int tokens = at.tokens;
   Vector<T> A[kStates], h[kStates];
 #pragma GCC unroll 8
   for (int j = 0; j < kStates; ++j) {
     A[j] = load(in.A + (first + j) * in.channels + at.channel, at.lanes);
-    h[j] = load(state[first + j]);
+    h[j] = load(state[j]);
   }
-  for (int t = 0; t < at.tokens; ++t) {
-    const T* B = in.B.at(at.sample, at.token + t) + first;
-    const T* C = in.C.at(at.sample, at.token + t) + first;
+  for (int t = 0; t < tokens; ++t) {
+    const T* B = B_rows.at(at.sample, at.token + t) + first;
+    const T* C = C_rows.at(at.sample, at.token + t) + first;
     const Vector<T> d = load(delta[t]), x = load(delta_u[t]);
     Vector<T> sum = load(y[t]);
 #pragma GCC unroll 8
@@ -93,24 +116,12 @@ VIM_INLINE void scan_states(const Inputs<T>& in, const Place& at, int64_t first,
       const Vector<T> decay = exp2<T>(d * A[j]);
       h[j] = decay * h[j] + x * B[j];
       sum += h[j] * C[j];
-      keep(t, first + j, decay, h[j]);
+      keep(t, j, decay, h[j]);
     }
     store(y[t], sum);
   }
 #pragma GCC unroll 8
-  for (int j = 0; j < kStates; ++j) store(state[first + j], h[j]);
-}
-
-template <class T, class Keep>
-VIM_INLINE void scan_chunk(const Inputs<T>& in, const Place& at, const Row<T>* delta,
-                           const Row<T>* delta_u, Row<T>* state, Row<T>* y, Keep keep) {
-  int64_t first = 0;
-  for (; first + kTogether <= in.state; first += kTogether) {
-    scan_states<kTogether>(in, at, first, delta, delta_u, state, y, keep);
-  }
-  for (; first < in.state; ++first) {
-    scan_states<1>(in, at, first, delta, delta_u, state, y, keep);
-  }
+  for (int j = 0; j < kStates; ++j) store(state[j], h[j]);
 }
 
 template <class T>
@@ -129,8 +140,18 @@ void forward_block(const Forward<T>& work, Place at, T* scratch) {
         store(saved + at.channel, load(state[n]), at.lanes);
       }
     }
+    const Place next{at.sample, at.channel, at.token + kChunk, at.lanes, at.tokens};
+    prefetch(in, next);
+    prefetch(work.out, next);
     prepare(in, at, delta, delta_u, y);
-    scan_chunk(in, at, delta, delta_u, state, y, [](auto...) {});
+    const auto keep_nothing = [](auto...) {};
+    int64_t first = 0;
+    for (; first + kTogether <= in.state; first += kTogether) {
+      scan_states<kTogether>(in, at, first, delta, delta_u, state + first, y, keep_nothing);
+    }
+    for (; first < in.state; ++first) {
+      scan_states<1>(in, at, first, delta, delta_u, state + first, y, keep_nothing);
+    }
     for (int t = 0; t < at.tokens; ++t) {
       Vector<T> out = load(y[t]);
       if (in.z.data) {
@@ -152,56 +173,61 @@ void forward(const Forward<T>& work, int64_t begin, int64_t end, T* scratch) {
   }
 }
 
-// What the backward pass of a group keeps in its thread's scratch; n is the number of states.
+// The gradients of B and C for one state and chunk, the lanes not yet added.
+template <class T>
+struct LaneSums {
+  Row<T> grad_B[kChunk], grad_C[kChunk];
+};
+
+// What the backward pass of a group works on; the pointers lead to its thread's memory.
 template <class T>
 struct Scratch {
-  Row<T>* state;           // [n]
-  Row<T>* decay;           // [n, kChunk]
-  Row<T>* history;         // [n, kChunk + 1], the state before the chunk first
-  Row<T>*grad_B, *grad_C;  // [kChunk, n], lanes not yet added
-  Row<T>* carried;         // [blocks, n], gradient of the state before the chunk
+  LaneSums<T>* sums;  // [state], over the blocks of the group
+  Row<T>* carried;    // [blocks, state], gradient of the state before the chunk
+  // Of the block.
   Row<T> delta[kChunk], delta_u[kChunk], y[kChunk];
-  Row<T> grad_y[kChunk], grad_delta[kChunk], grad_delta_u[kChunk];
+  Row<T> grad_y[kChunk], grad_z_by_y[kChunk], grad_delta[kChunk], grad_delta_u[kChunk];
+  // Of the states that are worked on together; in `history` the state before the chunk comes first.
+  Row<T> decay[kTogether][kChunk], history[kTogether][kChunk + 1], last[kTogether];
 };
 
 template <class T>
-VIM_INLINE int64_t scratch_rows(int64_t states, int64_t blocks) {
-  return states * (1 + kChunk + (kChunk + 1) + 2 * kChunk + blocks);
+VIM_INLINE int64_t scratch_elements(int64_t states, int64_t blocks) {
+  return states * (2 * kChunk + blocks) * kLanes<T>;
 }
 
 template <class T>
-VIM_INLINE Scratch<T> divide_scratch(T* memory, int64_t states) {
-  Scratch<T> s;
-  s.state = (Row<T>*)memory;
-  s.decay = s.state + states;
-  s.history = s.decay + states * kChunk;
-  s.grad_B = s.history + states * (kChunk + 1);
-  s.grad_C = s.grad_B + states * kChunk;
-  s.carried = s.grad_C + states * kChunk;
-  return s;
+VIM_INLINE void divide_scratch(T* memory, int64_t states, Scratch<T>& s) {
+  s.sums = (LaneSums<T>*)memory;
+  s.carried = (Row<T>*)(s.sums + states);
 }
 
 template <class T>
-VIM_INLINE void recompute_chunk(const Backward<T>& work, const Place& at, Scratch<T>& s) {
-  const Inputs<T>& in = work.in;
-  const int64_t chunks = divide_up(in.length, kChunk);
-  const T* saved = work.states + (at.sample * chunks + at.token / kChunk) * in.state * in.channels;
-  for (int64_t n = 0; n < in.state; ++n) {
-    const Vector<T> h = load(saved + n * in.channels + at.channel, at.lanes);
-    store(s.state[n], h);
-    store(s.history[n * (kChunk + 1)], h);
+VIM_INLINE const T* saved_states(const Backward<T>& work, const Place& at) {
+  const int64_t chunk = at.sample * divide_up(work.in.length, kChunk) + at.token / kChunk;
+  return work.states + chunk * work.in.state * work.in.channels + at.channel;
+}
+
+// The decays of `kStates` states and the states themselves before and after each token of the
+// chunk.
+template <int kStates, class T>
+VIM_INLINE void recompute_states(const Backward<T>& work, const Place& at, int64_t first,
+                                 Scratch<T>& s) {
+  const T* saved = saved_states(work, at) + first * work.in.channels;
+  for (int j = 0; j < kStates; ++j) {
+    const Vector<T> h = load(saved + j * work.in.channels, at.lanes);
+    store(s.last[j], h);
+    store(s.history[j][0], h);
   }
-  prepare(in, at, s.delta, s.delta_u, s.y);
-  Row<T>*decays = s.decay, *history = s.history;
-  scan_chunk(
-      in, at, s.delta, s.delta_u, s.state,
-      s.y, [=](int t, int64_t n, Vector<T> decay, Vector<T> h) __attribute__((always_inline)) {
-        store(decays[n * kChunk + t], decay);
-        store(history[n * (kChunk + 1) + t + 1], h);
+  scan_states<kStates>(
+      work.in, at, first, s.delta, s.delta_u, s.last,
+      s.y, [&](int t, int j, Vector<T> decay, Vector<T> h) __attribute__((always_inline)) {
+        store(s.decay[j][t], decay);
+        store(s.history[j][t + 1], h);
       });
 }
 
-// Through the gate to the gradient of the scan's output; with it those of z and D.
+// Through the gate to the gradient of the scan's output, and of D. That of z waits for y.
 template <class T>
 VIM_INLINE void gate_backward(const Backward<T>& work, const Place& at, Scratch<T>& s) {
   const Inputs<T>& in = work.in;
@@ -211,7 +237,7 @@ VIM_INLINE void gate_backward(const Backward<T>& work, const Place& at, Scratch<
     if (in.z.data) {
       const Vector<T> z = read(in.z, at, t), gate = sigmoid<T>(z);
       const Vector<T> slope = gate * (T(1) + z * (T(1) - gate));
-      write(work.grad_z, at, t, grad_y * load(s.y[t]) * slope);
+      store(s.grad_z_by_y[t], grad_y * slope);
       grad_y *= z * gate;
     }
     if (in.D) grad_D += grad_y * read(in.u, at, t);
@@ -229,6 +255,8 @@ template <int kStates, class T>
 VIM_INLINE void states_backward(const Backward<T>& work, const Place& at, int64_t first,
                                 Row<T>* carried, Scratch<T>& s) {
   const Inputs<T>& in = work.in;
+  const Rows<const T> B_rows = in.B, C_rows = in.C;  // copies, which no store can change
+  LaneSums<T>* sums = s.sums + first;
   T* grad_A_rows = work.grad_A + (at.sample * in.state + first) * in.channels + at.channel;
   Vector<T> A[kStates], grad_A[kStates], grad_h[kStates], h[kStates];
 #pragma GCC unroll 8
@@ -236,22 +264,21 @@ VIM_INLINE void states_backward(const Backward<T>& work, const Place& at, int64_
     A[j] = load(in.A + (first + j) * in.channels + at.channel, at.lanes);
     grad_A[j] = load(grad_A_rows + j * in.channels, at.lanes);
     grad_h[j] = load(carried[first + j]);
-    h[j] = load(s.history[(first + j) * (kChunk + 1) + at.tokens]);
+    h[j] = load(s.history[j][at.tokens]);
   }
   for (int t = at.tokens - 1; t >= 0; --t) {
-    const T* B = in.B.at(at.sample, at.token + t) + first;
-    const T* C = in.C.at(at.sample, at.token + t) + first;
-    Row<T>*grad_B = s.grad_B + t * in.state + first, *grad_C = s.grad_C + t * in.state + first;
+    const T* B = B_rows.at(at.sample, at.token + t) + first;
+    const T* C = C_rows.at(at.sample, at.token + t) + first;
     const Vector<T> delta = load(s.delta[t]), x = load(s.delta_u[t]), grad_y = load(s.grad_y[t]);
     Vector<T> grad_delta = load(s.grad_delta[t]), grad_x = load(s.grad_delta_u[t]);
 #pragma GCC unroll 8
     for (int j = 0; j < kStates; ++j) {
       grad_h[j] += grad_y * C[j];
-      store(grad_C[j], load(grad_C[j]) + grad_y * h[j]);
-      store(grad_B[j], load(grad_B[j]) + grad_h[j] * x);
+      store(sums[j].grad_C[t], load(sums[j].grad_C[t]) + grad_y * h[j]);
+      store(sums[j].grad_B[t], load(sums[j].grad_B[t]) + grad_h[j] * x);
       grad_x += grad_h[j] * B[j];
-      grad_h[j] *= load(s.decay[(first + j) * kChunk + t]);
-      h[j] = load(s.history[(first + j) * (kChunk + 1) + t]);
+      grad_h[j] *= load(s.decay[j][t]);
+      h[j] = load(s.history[j][t]);
       const Vector<T> grad_exponent = grad_h[j] * h[j];
       grad_A[j] += grad_exponent * delta;
       grad_delta += grad_exponent * A[j];
@@ -266,7 +293,7 @@ VIM_INLINE void states_backward(const Backward<T>& work, const Place& at, int64_
   }
 }
 
-// The gradients of u and of delta as it was given, before bias and softplus.
+// The gradients of u, of z, and of delta as it was given, before bias and softplus.
 template <class T>
 VIM_INLINE void finish_tokens(const Backward<T>& work, const Place& at, Scratch<T>& s) {
   const Inputs<T>& in = work.in;
@@ -276,6 +303,7 @@ VIM_INLINE void finish_tokens(const Backward<T>& work, const Place& at, Scratch<
   for (int t = 0; t < at.tokens; ++t) {
     const Vector<T> u = read(in.u, at, t), grad_x = load(s.grad_delta_u[t]);
     write(work.grad_u, at, t, grad_x * load(s.delta[t]) + load(s.grad_y[t]) * D);
+    if (in.z.data) write(work.grad_z, at, t, load(s.grad_z_by_y[t]) * load(s.y[t]));
     Vector<T> grad_delta = load(s.grad_delta[t]) * kLn2 + grad_x * u;
     if (in.delta_softplus) {
       const Vector<T> given = read(in.delta, at, t) + bias;
@@ -292,26 +320,41 @@ VIM_INLINE void finish_tokens(const Backward<T>& work, const Place& at, Scratch<
 
 template <class T>
 void block_backward(const Backward<T>& work, const Place& at, Row<T>* carried, Scratch<T>& s) {
-  recompute_chunk(work, at, s);
+  const Place next{at.sample, at.channel + kLanes<T>, at.token, at.lanes, at.tokens};
+  prefetch(work.in, next);
+  prefetch(work.grad_out, next);
+  prefetch(work.grad_u, next);
+  prefetch(work.grad_delta, next);
+  prefetch(work.grad_z, next);
+  const T* saved = saved_states(work, next);
+  for (int64_t n = 0; n < work.in.state; ++n) __builtin_prefetch(saved + n * work.in.channels);
+  prepare(work.in, at, s.delta, s.delta_u, s.y);
   gate_backward(work, at, s);
   int64_t first = 0;
   for (; first + kTogether <= work.in.state; first += kTogether) {
+    recompute_states<kTogether>(work, at, first, s);
     states_backward<kTogether>(work, at, first, carried, s);
   }
-  for (; first < work.in.state; ++first) states_backward<1>(work, at, first, carried, s);
+  for (; first < work.in.state; ++first) {
+    recompute_states<1>(work, at, first, s);
+    states_backward<1>(work, at, first, carried, s);
+  }
   finish_tokens(work, at, s);
 }
 
-// Adds the lanes of the chunk's grad_B or grad_C.
+// Adds the lanes of the chunk's grad_B or grad_C, which one `part` says.
 template <class T>
-void add_lanes(const Row<T>* rows, const Inputs<T>& in, const Place& at, const Rows<T>& to) {
+void add_lanes(Row<T> (LaneSums<T>::*part)[kChunk], const LaneSums<T>* states, const Inputs<T>& in,
+               const Place& at, const Rows<T>& to) {
   constexpr int kWidth = kLanes<T>;
-  for (int t = 0; t < at.tokens; ++t, rows += in.state) {
+  for (int t = 0; t < at.tokens; ++t) {
     T* out = to.at(at.sample, at.token + t);
     for (int64_t first = 0; first < in.state; first += kWidth) {
       const int count = (int)smaller(kWidth, in.state - first);
       Vector<T> v[kWidth];
-      for (int i = 0; i < kWidth; ++i) v[i] = i < count ? load(rows[first + i]) : Vector<T>{};
+      for (int i = 0; i < kWidth; ++i) {
+        v[i] = i < count ? load((states[first + i].*part)[t]) : Vector<T>{};
+      }
       store(out + first, sums<T>(v), count);
     }
   }
@@ -320,7 +363,8 @@ void add_lanes(const Row<T>* rows, const Inputs<T>& in, const Place& at, const R
 template <class T>
 void group_backward(const Backward<T>& work, int64_t sample, int64_t group, T* memory) {
   const Inputs<T>& in = work.in;
-  Scratch<T> s = divide_scratch(memory, in.state);
+  Scratch<T> s;
+  divide_scratch(memory, in.state, s);
   const int64_t blocks = divide_up(in.channels, kLanes<T>);
   const int64_t per_group = divide_up(blocks, work.groups);
   const int64_t begin = smaller(group * per_group, blocks);
@@ -332,17 +376,19 @@ void group_backward(const Backward<T>& work, int64_t sample, int64_t group, T* m
 
   for (int64_t chunk = divide_up(in.length, kChunk) - 1; chunk >= 0; --chunk) {
     Place at{sample, 0, chunk * kChunk, 0, (int)smaller(kChunk, in.length - chunk * kChunk)};
-    for (int64_t i = 0; i < kChunk * in.state; ++i) {
-      store(s.grad_B[i], Vector<T>{});
-      store(s.grad_C[i], Vector<T>{});
+    for (int64_t n = 0; n < in.state; ++n) {
+      for (int t = 0; t < at.tokens; ++t) {
+        store(s.sums[n].grad_B[t], Vector<T>{});
+        store(s.sums[n].grad_C[t], Vector<T>{});
+      }
     }
     for (int64_t block = begin; block < end; ++block) {
       at.channel = block * kLanes<T>;
       at.lanes = (int)smaller(kLanes<T>, in.channels - at.channel);
       block_backward(work, at, s.carried + (block - begin) * in.state, s);
     }
-    add_lanes(s.grad_B, in, at, grad_B);
-    add_lanes(s.grad_C, in, at, grad_C);
+    add_lanes(&LaneSums<T>::grad_B, s.sums, in, at, grad_B);
+    add_lanes(&LaneSums<T>::grad_C, s.sums, in, at, grad_C);
   }
 }
 
@@ -361,7 +407,7 @@ int64_t forward_scratch(const Inputs<T>& in) {
 template <class T>
 int64_t backward_scratch(const Inputs<T>& in, int64_t groups) {
   const int64_t blocks = divide_up(divide_up(in.channels, kLanes<T>), groups);
-  return scratch_rows<T>(in.state, blocks) * kLanes<T>;
+  return scratch_elements<T>(in.state, blocks);
 }
 
 }  // namespace
