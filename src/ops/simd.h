@@ -255,14 +255,18 @@ VIM_INLINE Vector<T> exp(Vector<T> x) {
 }
 
 // 1 / x for 1 <= x <= 2^127, within a unit or two in the last place: division is slow.
-VIM_INLINE Vector<double> reciprocal(Vector<double> x) { return 1.0 / x; }
+VIM_INLINE Vector<double> reciprocal(Vector<double> x) {
+  return 1.0 / x;
+}
 #if defined(__AVX512F__)
 VIM_INLINE Vector<float> reciprocal(Vector<float> x) {
   const Vector<float> guess = _mm512_rcp14_ps(x);
   return guess + guess * (1.0f - x * guess);
 }
 #else
-VIM_INLINE Vector<float> reciprocal(Vector<float> x) { return 1.0f / x; }
+VIM_INLINE Vector<float> reciprocal(Vector<float> x) {
+  return 1.0f / x;
+}
 #endif
 
 template <class T>

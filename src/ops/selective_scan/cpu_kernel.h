@@ -9,7 +9,7 @@ namespace vim::ops::scan {
 
 // Training keeps the state before every chunk of this many tokens, and the backward pass recomputes
 // the states between.
-inline constexpr int64_t kChunk = 8;
+inline constexpr int64_t kChunk = 16;
 
 template <class T>
 struct Inputs {
