@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts what tools/setup.sh and `cmake --build build/release` made into a folder that can be moved to another
-# x86-64 Linux machine (glibc 2.36 or later), which needs neither Debian's libraries nor Python:
+# Builds, and puts the programs into a folder that can be moved to another x86-64 Linux machine (glibc 2.36 or
+# later), which needs neither Debian's libraries nor Python:
 #
 #   bash tools/package.sh [--with-libtorch] DEST
 #
@@ -25,7 +25,8 @@ if [[ -e $dest ]]; then
   exit 1
 fi
 
-cmake --build build/release
+bash tools/setup.sh
+cmake --build build/release --target tools/all
 # Unfinished under another name, as an interrupted copy would look complete.
 partial=$dest.partial
 rm -rf "$partial"
@@ -38,8 +39,8 @@ while read -r library; do
   case $library in
     */libtorch_cpu.so) libtorch=$(realpath "${library%/lib/libtorch_cpu.so}") ;;
     */torch/lib/* | */nvidia/*) ;;
-    */libc.so.* | */libm.so.* | */libdl.so.* | */librt.so.* | */libpthread.so.* | */libresolv.so.* | */ld-linux*) ;;
-    */libstdc++.so.* | */libgcc_s.so.* | */libc10*.so | */libtorch*.so) ;;
+    */libc.so.* | */libm.so.* | */libdl.so.* | */librt.so.* | */libpthread.so.* | */libutil.so.*) ;;
+    */libresolv.so.* | */ld-linux* | */libstdc++.so.* | */libgcc_s.so.* | */libc10*.so | */libtorch*.so) ;;
     *)
       cp -L "$library" "$partial/lib/"
       package=$(dpkg -S "$(realpath "$library")" 2>/dev/null || dpkg -S "*/$name" 2>/dev/null || true)
@@ -55,6 +56,7 @@ if [[ $with_libtorch == yes ]]; then
   mkdir "$partial/lib/torch"
   cp -r "$libtorch/lib" "$partial/lib/torch/"
   for folder in "$libtorch"/../nvidia/*/; do
+    [[ -d $folder/lib ]] || continue
     mkdir -p "$partial/lib/nvidia/$(basename "$folder")"
     cp -r "$folder/lib" "$partial/lib/nvidia/$(basename "$folder")/"
   done

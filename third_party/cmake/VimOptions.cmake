@@ -12,6 +12,9 @@ if(VIM_SANITIZE)
   target_compile_options(vim_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${VIM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer>)
   target_link_options(vim_options INTERFACE -fsanitize=${VIM_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)  # which takes the instrumented code for uses of the uninitialised
+    target_compile_options(vim_options INTERFACE -Wno-maybe-uninitialized)
+  endif()
 endif()
 
 # A file that includes torch takes up to 1.3 GB to compile, so memory bounds the number of jobs too.
