@@ -26,6 +26,16 @@ const Kernels<T>& kernels() {
   }
 }
 
+// Parts that a sample's channels are divided into, so that a small batch occupies the processor. A
+// function of the shapes alone: the number of threads must not change the order of a sum.
+int64_t channel_groups(int64_t batch, int64_t channels, int64_t lanes) {
+  constexpr int64_t kEnoughItems = 8;
+  const int64_t blocks = (channels + lanes - 1) / lanes;
+  const int64_t wanted = (kEnoughItems + batch - 1) / std::max<int64_t>(1, batch);
+  const int64_t per_group = std::max<int64_t>(1, (blocks + wanted - 1) / wanted);
+  return std::max<int64_t>(1, (blocks + per_group - 1) / per_group);
+}
+
 // The inputs in the layout of the kernels, and what keeps their memory.
 struct Arguments {
   at::Tensor u, delta, A, B, C, z, D, delta_bias;
@@ -51,14 +61,20 @@ struct Arguments {
   int64_t length() const { return u.size(1); }
   int64_t channels() const { return u.size(2); }
   int64_t state() const { return A.size(0); }
+  // Of a work item, for each step that an element of a state takes.
+  int64_t cost(int64_t groups, int64_t steps) const {
+    return length() * channels() / groups * state() * steps;
+  }
   int64_t chunks() const { return (length() + kChunk - 1) / kChunk; }
 
   template <class T>
   Inputs<T> inputs() const {
+    const int64_t groups = channel_groups(batch(), channels(), kernels<T>().lanes);
     const auto rows = [&](const at::Tensor& t) { return rows_of<const T>(t, reverse); };
     return {length(),
             channels(),
             state(),
+            groups,
             rows(u),
             rows(delta),
             z.defined() ? rows(z) : Rows<const T>{},
@@ -83,12 +99,11 @@ at::Tensor run_forward(const Arguments& args, at::Tensor* states) {
     const Forward<scalar_t> work{
         args.inputs<scalar_t>(), rows_of<scalar_t>(out, args.reverse),
         states != nullptr ? states->mutable_data_ptr<scalar_t>() : nullptr};
-    const int64_t blocks = (args.channels() + kernel.lanes - 1) / kernel.lanes;
-    for_items<scalar_t>(
-        args.batch() * blocks, args.length() * kernel.lanes * args.state() * kStepsForward,
-        kernel.forward_scratch(work.in), [&](int64_t begin, int64_t end, scalar_t* scratch) {
-          kernel.forward(work, begin, end, scratch);
-        });
+    for_items<scalar_t>(args.batch() * work.in.groups, args.cost(work.in.groups, kStepsForward),
+                        kernel.forward_scratch(work.in),
+                        [&](int64_t begin, int64_t end, scalar_t* scratch) {
+                          kernel.forward(work, begin, end, scratch);
+                        });
   });
   return out;
 }
@@ -112,15 +127,6 @@ std::tuple<at::Tensor, at::Tensor> forward_keeping_states(
   return {out, states};
 }
 
-// Parts that a sample's channels are divided into, so that a small batch occupies the processor. A
-// function of the shapes alone: the number of threads must not change the order of a sum.
-int64_t channel_groups(int64_t batch, int64_t blocks) {
-  constexpr int64_t kEnoughItems = 16;
-  const int64_t wanted = (kEnoughItems + batch - 1) / std::max<int64_t>(1, batch);
-  const int64_t per_group = (blocks + wanted - 1) / wanted;
-  return std::max<int64_t>(1, (blocks + per_group - 1) / std::max<int64_t>(1, per_group));
-}
-
 using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
                              at::Tensor, at::Tensor>;
 
@@ -128,8 +134,8 @@ template <class T>
 Gradients run_backward(const Arguments& args, const at::Tensor& grad, const at::Tensor& states) {
   const auto options = args.u.options();
   const auto& kernel = kernels<T>();
-  const int64_t batch = args.batch(), blocks = (args.channels() + kernel.lanes - 1) / kernel.lanes;
-  const int64_t groups = channel_groups(batch, blocks);
+  const Inputs<T> in = args.inputs<T>();
+  const int64_t batch = args.batch(), groups = in.groups;
   const at::Tensor grad_u = at::empty(args.u.sizes(), options);
   const at::Tensor grad_delta = at::empty(args.u.sizes(), options);
   const at::Tensor grad_z = args.z.defined() ? at::empty(args.u.sizes(), options) : at::Tensor();
@@ -140,8 +146,7 @@ Gradients run_backward(const Arguments& args, const at::Tensor& grad, const at::
   const at::Tensor grad_bias = at::zeros({batch, args.channels()}, options);
 
   const auto rows = [&](const at::Tensor& t) { return rows_of<T>(t, args.reverse); };
-  const Backward<T> work{args.inputs<T>(),
-                         groups,
+  const Backward<T> work{in,
                          states.const_data_ptr<T>(),
                          rows_of<const T>(grad, args.reverse),
                          rows(grad_u),
@@ -154,8 +159,7 @@ Gradients run_backward(const Arguments& args, const at::Tensor& grad, const at::
                          grad_D.mutable_data_ptr<T>(),
                          grad_bias.mutable_data_ptr<T>()};
   for_items<T>(
-      batch * groups, args.length() * args.channels() / groups * args.state() * kStepsBackward,
-      kernel.backward_scratch(work.in, groups),
+      batch * groups, args.cost(groups, kStepsBackward), kernel.backward_scratch(in),
       [&](int64_t begin, int64_t end, T* scratch) { kernel.backward(work, begin, end, scratch); });
   const auto total = [&](const at::Tensor& parts) {
     return groups == 1 ? parts.squeeze(0) : sum_of_first<T>(parts);

@@ -1,12 +1,13 @@
-// Selective scan, channels as lanes. One block of channels (a vector) goes through the tokens in
-// chunks; within a chunk a few states at a time stay in registers and pass over its tokens, so that
-// a token costs, for each state, one vector exponential and two multiply-adds.
+// Selective scan, channels as lanes. A group of channels goes through the tokens in chunks, and
+// through each chunk block by block (a block is a vector of channels), so that rows are read in the
+// order of memory. Within a chunk a few states at a time stay in registers and pass over its
+// tokens: a token costs, for each state, one vector exponential and two multiply-adds.
 //
-// The backward pass walks the chunks from the last to the first. It recomputes the chunk's states
-// and decays from the saved state before it into a scratch that fits the L1 cache, then goes back
-// through the tokens. The gradients of B and C are sums over channels: they are kept per lane over
-// all blocks of a group, and the lanes are added once a chunk. Every sum has a fixed order,
-// whatever the threads.
+// The backward pass walks the chunks from the last to the first. For a few states at a time it
+// recomputes the chunk's states and decays from the saved state before it, which stay in the L1
+// cache, then goes back through the tokens. The gradients of B and C are sums over channels: they
+// are kept per lane over all blocks of a group, and the lanes are added once a chunk. Every sum has
+// a fixed order, whatever the threads.
 #include "ops/selective_scan/cpu_kernel.h"
 
 #include "ops/simd.h"
@@ -48,6 +49,30 @@ VIM_INLINE int64_t divide_up(int64_t a, int64_t b) {
 }
 
 template <class T>
+VIM_INLINE Place place(const Inputs<T>& in, int64_t sample, int64_t block, int64_t chunk) {
+  const int64_t channel = block * kLanes<T>, token = chunk * kChunk;
+  return {sample, channel, token, (int)smaller(kLanes<T>, in.channels - channel),
+          (int)smaller(kChunk, in.length - token)};
+}
+
+template <class T>
+VIM_INLINE int64_t chunks(const Inputs<T>& in) {
+  return divide_up(in.length, kChunk);
+}
+
+// The blocks of channels of one group.
+struct Blocks {
+  int64_t begin, end;
+};
+
+template <class T>
+VIM_INLINE Blocks blocks_of(const Inputs<T>& in, int64_t group) {
+  const int64_t blocks = divide_up(in.channels, kLanes<T>);
+  const int64_t per_group = divide_up(blocks, in.groups);
+  return {smaller(group * per_group, blocks), smaller((group + 1) * per_group, blocks)};
+}
+
+template <class T>
 VIM_INLINE Vector<T> optional(const T* values, const Place& at, T otherwise) {
   return values ? load(values + at.channel, at.lanes) : broadcast(otherwise);
 }
@@ -75,6 +100,13 @@ VIM_INLINE void prefetch(const Inputs<T>& in, const Place& later) {
   prefetch(in.u, later);
   prefetch(in.delta, later);
   prefetch(in.z, later);
+}
+
+// Of the state before a chunk, among the saved ones.
+template <class T>
+VIM_INLINE int64_t saved_offset(const Inputs<T>& in, const Place& at) {
+  const int64_t chunk = at.sample * chunks(in) + at.token / kChunk;
+  return chunk * in.state * in.channels + at.channel;
 }
 
 // The chunk's token-wise values: delta, delta * u, and D * u, where the sum over states begins.
@@ -124,52 +156,54 @@ VIM_INLINE void scan_states(const Inputs<T>& in, const Place& at, int64_t first,
   for (int j = 0; j < kStates; ++j) store(state[j], h[j]);
 }
 
+// One block of channels through one chunk; `next` is where the work goes on.
 template <class T>
-void forward_block(const Forward<T>& work, Place at, T* scratch) {
+void forward_block(const Forward<T>& work, const Place& at, const Place& next, Row<T>* state) {
   const Inputs<T>& in = work.in;
   Row<T> delta[kChunk], delta_u[kChunk], y[kChunk];
-  Row<T>* state = (Row<T>*)scratch;
-  for (int64_t n = 0; n < in.state; ++n) store(state[n], Vector<T>{});
-
-  T* saved = work.states;
-  if (saved) saved += at.sample * divide_up(in.length, kChunk) * in.state * in.channels;
-  for (at.token = 0; at.token < in.length; at.token += kChunk) {
-    at.tokens = (int)smaller(kChunk, in.length - at.token);
-    if (saved) {
-      for (int64_t n = 0; n < in.state; ++n, saved += in.channels) {
-        store(saved + at.channel, load(state[n]), at.lanes);
-      }
+  prefetch(in, next);
+  prefetch(work.out, next);
+  if (work.states) {
+    T* saved = work.states + saved_offset(in, at);
+    for (int64_t n = 0; n < in.state; ++n) store(saved + n * in.channels, load(state[n]), at.lanes);
+  }
+  prepare(in, at, delta, delta_u, y);
+  const auto keep_nothing = [](auto...) {};
+  int64_t first = 0;
+  for (; first + kTogether <= in.state; first += kTogether) {
+    scan_states<kTogether>(in, at, first, delta, delta_u, state + first, y, keep_nothing);
+  }
+  for (; first < in.state; ++first) {
+    scan_states<1>(in, at, first, delta, delta_u, state + first, y, keep_nothing);
+  }
+  for (int t = 0; t < at.tokens; ++t) {
+    Vector<T> out = load(y[t]);
+    if (in.z.data) {
+      const Vector<T> z = read(in.z, at, t);
+      out *= z * sigmoid<T>(z);
     }
-    const Place next{at.sample, at.channel, at.token + kChunk, at.lanes, at.tokens};
-    prefetch(in, next);
-    prefetch(work.out, next);
-    prepare(in, at, delta, delta_u, y);
-    const auto keep_nothing = [](auto...) {};
-    int64_t first = 0;
-    for (; first + kTogether <= in.state; first += kTogether) {
-      scan_states<kTogether>(in, at, first, delta, delta_u, state + first, y, keep_nothing);
-    }
-    for (; first < in.state; ++first) {
-      scan_states<1>(in, at, first, delta, delta_u, state + first, y, keep_nothing);
-    }
-    for (int t = 0; t < at.tokens; ++t) {
-      Vector<T> out = load(y[t]);
-      if (in.z.data) {
-        const Vector<T> z = read(in.z, at, t);
-        out *= z * sigmoid<T>(z);
-      }
-      write(work.out, at, t, out);
-    }
+    write(work.out, at, t, out);
   }
 }
 
 template <class T>
 void forward(const Forward<T>& work, int64_t begin, int64_t end, T* scratch) {
-  const int64_t blocks = divide_up(work.in.channels, kLanes<T>);
+  const Inputs<T>& in = work.in;
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t channel = item % blocks * kLanes<T>;
-    const int lanes = (int)smaller(kLanes<T>, work.in.channels - channel);
-    forward_block(work, {item / blocks, channel, 0, lanes, 0}, scratch);
+    const int64_t sample = item / in.groups;
+    const Blocks blocks = blocks_of(in, item % in.groups);
+    Row<T>* states = (Row<T>*)scratch;  // [blocks, state]
+    for (int64_t i = 0; i < (blocks.end - blocks.begin) * in.state; ++i) {
+      store(states[i], Vector<T>{});
+    }
+    for (int64_t chunk = 0; chunk < chunks(in); ++chunk) {
+      for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+        const Place next = block + 1 < blocks.end ? place(in, sample, block + 1, chunk)
+                                                  : place(in, sample, blocks.begin, chunk + 1);
+        forward_block(work, place(in, sample, block, chunk), next,
+                      states + (block - blocks.begin) * in.state);
+      }
+    }
   }
 }
 
@@ -192,20 +226,9 @@ struct Scratch {
 };
 
 template <class T>
-VIM_INLINE int64_t scratch_elements(int64_t states, int64_t blocks) {
-  return states * (2 * kChunk + blocks) * kLanes<T>;
-}
-
-template <class T>
 VIM_INLINE void divide_scratch(T* memory, int64_t states, Scratch<T>& s) {
   s.sums = (LaneSums<T>*)memory;
   s.carried = (Row<T>*)(s.sums + states);
-}
-
-template <class T>
-VIM_INLINE const T* saved_states(const Backward<T>& work, const Place& at) {
-  const int64_t chunk = at.sample * divide_up(work.in.length, kChunk) + at.token / kChunk;
-  return work.states + chunk * work.in.state * work.in.channels + at.channel;
 }
 
 // The decays of `kStates` states and the states themselves before and after each token of the
@@ -213,7 +236,7 @@ VIM_INLINE const T* saved_states(const Backward<T>& work, const Place& at) {
 template <int kStates, class T>
 VIM_INLINE void recompute_states(const Backward<T>& work, const Place& at, int64_t first,
                                  Scratch<T>& s) {
-  const T* saved = saved_states(work, at) + first * work.in.channels;
+  const T* saved = work.states + saved_offset(work.in, at) + first * work.in.channels;
   for (int j = 0; j < kStates; ++j) {
     const Vector<T> h = load(saved + j * work.in.channels, at.lanes);
     store(s.last[j], h);
@@ -319,14 +342,14 @@ VIM_INLINE void finish_tokens(const Backward<T>& work, const Place& at, Scratch<
 }
 
 template <class T>
-void block_backward(const Backward<T>& work, const Place& at, Row<T>* carried, Scratch<T>& s) {
-  const Place next{at.sample, at.channel + kLanes<T>, at.token, at.lanes, at.tokens};
+void block_backward(const Backward<T>& work, const Place& at, const Place& next, Row<T>* carried,
+                    Scratch<T>& s) {
   prefetch(work.in, next);
   prefetch(work.grad_out, next);
   prefetch(work.grad_u, next);
   prefetch(work.grad_delta, next);
   prefetch(work.grad_z, next);
-  const T* saved = saved_states(work, next);
+  const T* saved = work.states + saved_offset(work.in, next);
   for (int64_t n = 0; n < work.in.state; ++n) __builtin_prefetch(saved + n * work.in.channels);
   prepare(work.in, at, s.delta, s.delta_u, s.y);
   gate_backward(work, at, s);
@@ -365,49 +388,53 @@ void group_backward(const Backward<T>& work, int64_t sample, int64_t group, T* m
   const Inputs<T>& in = work.in;
   Scratch<T> s;
   divide_scratch(memory, in.state, s);
-  const int64_t blocks = divide_up(in.channels, kLanes<T>);
-  const int64_t per_group = divide_up(blocks, work.groups);
-  const int64_t begin = smaller(group * per_group, blocks);
-  const int64_t end = smaller(begin + per_group, blocks);
+  const Blocks blocks = blocks_of(in, group);
   Rows<T> grad_B = work.grad_B, grad_C = work.grad_C;
   grad_B.data += group * work.group_stride;
   grad_C.data += group * work.group_stride;
-  for (int64_t i = 0; i < (end - begin) * in.state; ++i) store(s.carried[i], Vector<T>{});
-
-  for (int64_t chunk = divide_up(in.length, kChunk) - 1; chunk >= 0; --chunk) {
-    Place at{sample, 0, chunk * kChunk, 0, (int)smaller(kChunk, in.length - chunk * kChunk)};
+  for (int64_t i = 0; i < (blocks.end - blocks.begin) * in.state; ++i) {
+    store(s.carried[i], Vector<T>{});
+  }
+  for (int64_t chunk = chunks(in) - 1; chunk >= 0; --chunk) {
+    const Place first = place(in, sample, blocks.begin, chunk);
     for (int64_t n = 0; n < in.state; ++n) {
-      for (int t = 0; t < at.tokens; ++t) {
+      for (int t = 0; t < first.tokens; ++t) {
         store(s.sums[n].grad_B[t], Vector<T>{});
         store(s.sums[n].grad_C[t], Vector<T>{});
       }
     }
-    for (int64_t block = begin; block < end; ++block) {
-      at.channel = block * kLanes<T>;
-      at.lanes = (int)smaller(kLanes<T>, in.channels - at.channel);
-      block_backward(work, at, s.carried + (block - begin) * in.state, s);
+    for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+      const Place next = block + 1 < blocks.end ? place(in, sample, block + 1, chunk)
+                         : chunk > 0            ? place(in, sample, blocks.begin, chunk - 1)
+                                                : first;
+      block_backward(work, place(in, sample, block, chunk), next,
+                     s.carried + (block - blocks.begin) * in.state, s);
     }
-    add_lanes(&LaneSums<T>::grad_B, s.sums, in, at, grad_B);
-    add_lanes(&LaneSums<T>::grad_C, s.sums, in, at, grad_C);
+    add_lanes(&LaneSums<T>::grad_B, s.sums, in, first, grad_B);
+    add_lanes(&LaneSums<T>::grad_C, s.sums, in, first, grad_C);
   }
 }
 
 template <class T>
 void backward(const Backward<T>& work, int64_t begin, int64_t end, T* scratch) {
   for (int64_t item = begin; item < end; ++item) {
-    group_backward(work, item / work.groups, item % work.groups, scratch);
+    group_backward(work, item / work.in.groups, item % work.in.groups, scratch);
   }
 }
 
 template <class T>
-int64_t forward_scratch(const Inputs<T>& in) {
-  return in.state * kLanes<T>;
+VIM_INLINE int64_t largest_group(const Inputs<T>& in) {
+  return divide_up(divide_up(in.channels, kLanes<T>), in.groups);
 }
 
 template <class T>
-int64_t backward_scratch(const Inputs<T>& in, int64_t groups) {
-  const int64_t blocks = divide_up(divide_up(in.channels, kLanes<T>), groups);
-  return scratch_elements<T>(in.state, blocks);
+int64_t forward_scratch(const Inputs<T>& in) {
+  return largest_group(in) * in.state * kLanes<T>;
+}
+
+template <class T>
+int64_t backward_scratch(const Inputs<T>& in) {
+  return in.state * (sizeof(LaneSums<T>) / sizeof(T) + largest_group(in) * kLanes<T>);
 }
 
 }  // namespace

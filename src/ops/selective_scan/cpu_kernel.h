@@ -14,6 +14,7 @@ inline constexpr int64_t kChunk = 16;
 template <class T>
 struct Inputs {
   int64_t length, channels, state;
+  int64_t groups;             // parts that the channels of a sample are divided into
   Rows<const T> u, delta, z;  // [batch, length, channels]; z may be absent
   Rows<const T> B, C;         // [batch, length, state]
   const T* A;                 // [state, channels], times log2(e)
@@ -32,7 +33,6 @@ struct Forward {
 template <class T>
 struct Backward {
   Inputs<T> in;
-  int64_t groups;  // parts that the channels of a sample are divided into
   const T* states;
   Rows<const T> grad_out;
   Rows<T> grad_u, grad_delta, grad_z;
@@ -43,15 +43,15 @@ struct Backward {
   T *grad_A, *grad_D, *grad_delta_bias;
 };
 
-// A work item is a (sample, block of channels of one vector), and for the backward pass a (sample,
-// group). Items may run on any thread in any order, each thread with a scratch of its own.
+// A work item is a (sample, group of channels). Items may run on any thread in any order, each
+// thread with a scratch of its own.
 template <class T>
 struct Kernels {
-  int lanes;  // channels in a block
+  int lanes;  // channels in a vector; a group is made of whole vectors
   void (*forward)(const Forward<T>&, int64_t begin, int64_t end, T* scratch);
   void (*backward)(const Backward<T>&, int64_t begin, int64_t end, T* scratch);
   int64_t (*forward_scratch)(const Inputs<T>&);  // elements
-  int64_t (*backward_scratch)(const Inputs<T>&, int64_t groups);
+  int64_t (*backward_scratch)(const Inputs<T>&);
 };
 
 }  // namespace vim::ops::scan
