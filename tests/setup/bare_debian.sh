@@ -16,7 +16,7 @@ mkdir -p "$root/usr/local/share/ca-certificates" "$root/work"
 cp /usr/local/share/ca-certificates/* "$root/usr/local/share/ca-certificates/" 2>/dev/null || true
 cp /etc/resolv.conf "$root/etc/"
 for folder in proc dev; do
-  mount --rbind "/$folder" "$root/$folder"
+  mount --rbind --make-rslave "/$folder" "$root/$folder"
 done
 trap 'umount -l "$root/proc" "$root/dev"' EXIT
 
