@@ -26,13 +26,16 @@ ScanInputs random_inputs(const Case& c) {
   ScanInputs in;
   in.u = at::randn({c.batch, c.length, c.channels}, options);
   in.delta = at::randn({c.batch, c.length, c.channels}, options) - 2;
-  if (!c.delta_softplus) in.delta = in.delta.exp();
   in.A = -at::exp(at::randn({c.channels, c.state}, options));
   in.B = at::randn({c.batch, c.length, c.state}, options);
   in.C = at::randn({c.batch, c.length, c.state}, options);
   if (c.D) in.D = at::randn({c.channels}, options);
   if (c.z) in.z = at::randn({c.batch, c.length, c.channels}, options);
   if (c.delta_bias) in.delta_bias = 0.1 * at::randn({c.channels}, options);
+  if (!c.delta_softplus) {  // what softplus would ensure: no step is negative, no state explodes
+    in.delta = in.delta.exp();
+    if (c.delta_bias) in.delta_bias = in.delta_bias.abs();
+  }
   in.delta_softplus = c.delta_softplus;
   in.reverse = c.reverse;
   return in;
