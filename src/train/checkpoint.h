@@ -22,6 +22,7 @@ struct Progress {
   int64_t step = 0;           // steps finished in all
   double epoch_loss_sum = 0;  // over the steps of step_in_epoch
   double best = -1;           // the best headline metric so far, of the model or the average
+  int64_t best_epoch = 0;     // and the epoch (from 1) after which it was measured
   double headline = -1;       // that of the model in the last evaluation
   double ema_headline = -1;   // that of the average, where there is one
 };

@@ -113,7 +113,6 @@ void train(const TrainCommand& command) {
   if (trainer.finished()) {
     log::info(
         str(folder.root().string(), ": already finished ", command.config.train.epochs, " epochs"));
-    return;
   }
   if (command.overwrite) folder.remove_run();
   folder.create(resolved);

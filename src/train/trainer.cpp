@@ -63,6 +63,7 @@ void Trainer::run() {
   metrics_.emplace(folder_.metrics(), progress_.step);
   line_.emplace(config_.train.epochs, steps_per_epoch(), global_batch(), progress_.step);
   task_.model().train();
+  if (progress_.epoch > 0 && progress_.step_in_epoch == 0) save_epoch();
   while (!finished()) {
     train_epoch();
     finish_epoch();
@@ -111,12 +112,8 @@ void Trainer::train_step() {
 }
 
 void Trainer::log_step(double loss) {
+  require_finite(loss);
   const double lr = schedule_.lr(progress_.step - 1);
-  if (!std::isfinite(loss)) {
-    throw Error(
-        str("step ", progress_.step, ": the loss is ", loss,
-            "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
-  }
   metrics_->write({{"kind", "step"},
                    {"step", progress_.step},
                    {"epoch", progress_.epoch + 1},
@@ -125,22 +122,21 @@ void Trainer::log_step(double loss) {
   log::status(line_->text(progress_.step, loss, lr, task_.train_loader().waited_seconds()));
 }
 
-double Trainer::epoch_loss() {
-  return loss_sum_.item<double>() / static_cast<double>(progress_.step_in_epoch);
+void Trainer::require_finite(double loss) const {
+  if (std::isfinite(loss)) return;
+  throw Error(
+      str("step ", progress_.step, ": the loss is ", loss,
+          "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
 }
 
 void Trainer::finish_epoch() {
   const double seconds = line_->seconds();
   const double rate = line_->images_per_second(progress_.step);
-  const double loss = epoch_loss();
+  const double loss = loss_sum_.item<double>() / static_cast<double>(progress_.step_in_epoch);
+  require_finite(loss);
   progress_.epoch += 1;
   progress_.step_in_epoch = 0;
   progress_.epoch_loss_sum = 0;
-  if (!std::isfinite(loss)) {
-    throw Error(
-        str("epoch ", progress_.epoch, ": the loss is ", loss,
-            "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
-  }
 
   nlohmann::ordered_json record = {{"kind", "epoch"},          {"step", progress_.step},
                                    {"epoch", progress_.epoch}, {"train_loss", loss},
@@ -157,18 +153,19 @@ void Trainer::finish_epoch() {
   }
   metrics_->write(record);
   log::info(message);
+  save_epoch();
+}
 
-  const double headline = std::max(progress_.headline, progress_.ema_headline);
-  if (headline > progress_.best) {
-    progress_.best = headline;
-    save("best");
-  }
-  if (finished() || progress_.epoch % config_.checkpoint.every_epochs == 0) save("last");
+// Called again when a run resumes at the end of an epoch: a crash may have come between two of the
+// files.
+void Trainer::save_epoch() {
   const int64_t keep = config_.checkpoint.keep_every_epochs;
   if (keep > 0 && progress_.epoch % keep == 0) {
     const std::string number = std::to_string(progress_.epoch);
     save("epoch_" + std::string(4 - std::min<size_t>(4, number.size()), '0') + number);
   }
+  if (progress_.best_epoch == progress_.epoch) save("best");
+  if (finished() || progress_.epoch % config_.checkpoint.every_epochs == 0) save("last");
 }
 
 // Of the model and of the average; the better one decides what is best.
@@ -180,6 +177,11 @@ tasks::Metrics Trainer::evaluate() {
     const tasks::Metrics averaged = task_.evaluate();
     progress_.ema_headline = averaged.front().second;
     for (const auto& [name, value] : averaged) metrics.emplace_back("ema_" + name, value);
+  }
+  const double headline = std::max(progress_.headline, progress_.ema_headline);
+  if (headline > progress_.best) {
+    progress_.best = headline;
+    progress_.best_epoch = progress_.epoch;
   }
   return metrics;
 }

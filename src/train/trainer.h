@@ -40,10 +40,11 @@ class Trainer {
   void train_epoch();
   void train_step();
   void log_step(double loss);
+  void require_finite(double loss) const;
   void finish_epoch();
+  void save_epoch();
   tasks::Metrics evaluate();
   void stop_if_asked();
-  double epoch_loss();
   void save(const std::string& name);
 
   RunConfig config_;

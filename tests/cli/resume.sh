@@ -18,16 +18,16 @@ RANDOM=$seed
 kills=0
 for ((i = 0; i < runs; ++i)); do
   rm -rf "$scratch/killed"
-  for ((try = 0; try < 50; ++try)); do
+  # Within the time of a whole run: while starting, training or saving, or just after the end.
+  for attempt in 1 2 3; do
     train --output "$scratch/killed" --resume >/dev/null 2>&1 &
     pid=$!
-    # Up to the time of a whole run, so that some die while starting, some while training, some while saving.
-    delay_ms=$((300 + RANDOM % (alone_ms > 600 ? alone_ms : 600)))
+    delay_ms=$((200 + RANDOM % alone_ms))
     sleep "$(printf '%d.%03d' $((delay_ms / 1000)) $((delay_ms % 1000)))"
     if kill -9 "$pid" 2>/dev/null; then kills=$((kills + 1)); fi
-    if wait "$pid" 2>/dev/null; then break; fi
-    [ "$try" -lt 5 ] || { train --output "$scratch/killed" --resume >/dev/null 2>&1; break; }
+    wait "$pid" 2>/dev/null || true
   done
+  expect 0 train --output "$scratch/killed" --resume
   for name in last best epoch_0010; do
     same_file "$scratch/alone/checkpoints/$name.safetensors" "$scratch/killed/checkpoints/$name.safetensors"
   done

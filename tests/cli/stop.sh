@@ -8,11 +8,10 @@ set -m  # background jobs get their own process group, and with it a SIGINT that
 for signal in TERM:143 INT:130; do
   (train --resume) >"$scratch/out" 2>&1 &
   pid=$!
-  for ((i = 0; i < 100; ++i)); do
+  for ((i = 0; i < 300; ++i)); do
+    grep -q 'epoch .*: loss' "$scratch/out" && break
     sleep 0.1
-    [ -s "$scratch/run/checkpoints/last.safetensors" ] && break
   done
-  sleep 0.5
   kill -"${signal%:*}" "$pid"
   code=0
   wait "$pid" || code=$?
