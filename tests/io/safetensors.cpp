@@ -11,6 +11,7 @@
 #include <random>
 #include <vector>
 
+#include "io/example.h"
 #include "support/support.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
@@ -19,6 +20,9 @@ namespace fs = std::filesystem;
 using vim::io::read_safetensors;
 using vim::io::TensorFile;
 using vim::io::write_safetensors;
+using vim::test::check_same;
+using vim::test::one_of_everything;
+using vim::test::same;
 
 namespace {
 
@@ -28,37 +32,6 @@ std::string file_bytes(const std::string& header, const std::string& data) {
   std::string bytes(sizeof size, '\0');
   std::memcpy(bytes.data(), &size, sizeof size);
   return bytes + header + data;
-}
-
-bool same(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && at::equal(a, b);
-}
-
-void check_same(const TensorFile& read, const TensorFile& written) {
-  CHECK(read.metadata == written.metadata);
-  REQUIRE(read.tensors.size() == written.tensors.size());
-  for (const auto& [name, tensor] : written.tensors) {
-    INFO(name);
-    CHECK(same(read.tensors.at(name), tensor));
-    CHECK(read.tensors.at(name).is_contiguous());
-  }
-}
-
-TensorFile one_of_everything() {
-  TensorFile content;
-  for (auto type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong, at::kInt,
-                    at::kShort, at::kChar, at::kByte, at::kBool}) {
-    const at::Tensor values = at::randint(0, 2, {6, 5}, at::kLong).to(type);
-    const std::string name = c10::toString(type);
-    content.tensors[name] = values;
-    content.tensors[name + ".transposed"] = values.t();
-    content.tensors[name + ".slice"] = values.slice(0, 1, 6, 2).select(1, 3);
-    content.tensors[name + ".expanded"] = values[0].expand({3, 5});
-    content.tensors[name + ".scalar"] = values[0][0];
-    content.tensors[name + ".empty"] = at::zeros({0, 4}, type);
-  }
-  content.metadata = {{"config", "a: \"b\"\n"}, {"Größe", "日本"}};
-  return content;
 }
 
 }  // namespace
@@ -208,23 +181,4 @@ TEST_CASE("A damaged file is read or refused, and does nothing else") {
     }
   }
   CHECK(refused > 1000);
-}
-
-TEST_CASE("The safetensors package of Python reads what we write, and we read what it writes") {
-  if (std::system("python3 -c 'import numpy, safetensors.numpy' 2>/dev/null") != 0) {
-    VIM_SKIP("Python's safetensors is not installed");
-  }
-  const vim::test::ScratchFolder folder;
-  TensorFile content = one_of_everything();
-  // NumPy has no bfloat16.
-  std::erase_if(content.tensors,
-                [](const auto& item) { return item.second.scalar_type() == at::kBFloat16; });
-  content.metadata.clear();
-  write_safetensors(folder / "ours", content);
-  const std::string command =
-      "python3 -c 'import sys; from safetensors.numpy import *; "
-      "save_file(load_file(sys.argv[1]), sys.argv[2])' " +
-      (folder / "ours").string() + " " + (folder / "theirs").string();
-  REQUIRE(std::system(command.c_str()) == 0);
-  check_same(read_safetensors(folder / "theirs"), content);
 }
