@@ -34,6 +34,7 @@ void run(int argc, char** argv) {
       ->type_name("auto|model|ema");
   app.add_option("--json", command.json, "Write the result to this file too")->type_name("FILE");
   if (!vim::tools::parse(app, argc, argv)) return;
+  vim::tools::let_threads_sleep(argv);
   vim::train::evaluate(command);
 }
 

@@ -13,6 +13,12 @@ namespace vim::tools {
 // Parses the command line; false where it asked for --help or --version, which are printed here.
 bool parse(CLI::App& app, int argc, char** argv);
 
+// Makes OpenMP's threads sleep while they wait, by starting this process anew with
+// OMP_WAIT_POLICY=passive unless the environment says something else: the library reads it when it
+// is loaded. Spinning, its default, makes a step ten times slower where threads outnumber free
+// cores (another job; the data loader's workers).
+void let_threads_sleep(char** argv);
+
 // Runs `body`; prints an error as one message without a stack trace, and returns the exit code: 2
 // for a wrong command line or configuration, 128 + signal for a stop request, 1 for anything else.
 int guarded(const std::string& tool, const std::function<void()>& body);

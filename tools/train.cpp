@@ -62,6 +62,7 @@ void run(int argc, char** argv) {
     command.output = std::filesystem::path("runs") / std::filesystem::path(config_file).stem();
   command.resume = resume->count() > 0;
   if (!resume_from.empty()) command.checkpoint = resume_from;
+  vim::tools::let_threads_sleep(argv);
   vim::watch_stop_signals();
   vim::train::train(command);
 }
