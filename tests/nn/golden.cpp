@@ -1,9 +1,8 @@
 // Our model against the official code: logits, features, every gradient.
 #include <ATen/ATen.h>
 
-#include <catch2/catch.hpp>
-
 #include "nn/official.h"
+#include "support/catch.h"
 #include "support/support.h"
 
 using vim::test::OfficialModel;

@@ -1,10 +1,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 
-#include <catch2/catch.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/nn/model.h"
 

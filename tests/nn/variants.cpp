@@ -2,8 +2,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 
-#include <catch2/catch.hpp>
-
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"

@@ -2,9 +2,9 @@
 
 #include <ATen/ATen.h>
 
-#include <catch2/catch.hpp>
 #include <fstream>
 
+#include "support/catch.h"
 #include "support/support.h"
 #include "train/ema.h"
 #include "vim/core/error.h"

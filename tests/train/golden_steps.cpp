@@ -1,9 +1,8 @@
 // Ten optimiser steps of the official code: losses, and the parameters after them.
 #include <ATen/ATen.h>
 
-#include <catch2/catch.hpp>
-
 #include "nn/official.h"
+#include "support/catch.h"
 #include "support/support.h"
 #include "train/optimizer.h"
 

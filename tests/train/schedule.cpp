@@ -1,9 +1,9 @@
 #include "train/schedule.h"
 
-#include <catch2/catch.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "support/catch.h"
 #include "support/support.h"
 
 using namespace vim::train;
