@@ -11,7 +11,6 @@
 
 #include "train/checkpoint.h"
 #include "train/device.h"
-#include "train/ema.h"
 #include "train/run_folder.h"
 #include "train/summary.h"
 #include "train/trainer.h"

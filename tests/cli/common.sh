@@ -31,7 +31,7 @@ says() {
   ! grep -q 'frame #' "$scratch/out" || fail "a stack trace"
 }
 
-# The tensors and progress of a checkpoint, without the config (which may differ in paths).
+# Byte by byte.
 same_file() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
 
 # A small data set in the IDX format: 160 + 32 grey images of 8 x 8 pixels, 2 classes, one a brighter half.
