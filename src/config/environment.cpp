@@ -33,14 +33,14 @@ std::string expand_environment(std::string& text) {
       const size_t dash = inside.find(":-");
       const std::string name(inside.substr(0, dash));
       if (!is_name(name)) {
-        return str("'", name,
-                   "' cannot be an environment variable; write $${ for the characters ${");
+        return concat("'", name,
+                      "' cannot be an environment variable; write $${ for the characters ${");
       }
       const char* value = std::getenv(name.c_str());
       const bool has_default = dash != std::string_view::npos;
       if (value == nullptr && !has_default) {
-        return str("the environment variable ", name, " is not set; set it, or write ${", name,
-                   ":-default}");
+        return concat("the environment variable ", name, " is not set; set it, or write ${", name,
+                      ":-default}");
       }
       // As in a shell, `:-` also replaces an empty value.
       const bool use_default = has_default && (value == nullptr || *value == '\0');

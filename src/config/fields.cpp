@@ -17,9 +17,9 @@ class Reader final : public Visitor {
       if (std::ranges::find(keys_, entry.key) != keys_.end()) continue;
       const std::string guess = nearest(entry.key, keys_);
       const std::string help = keys_.empty()   ? "nothing can be set here"
-                               : guess.empty() ? str("the keys here are ", join(keys_, ", "))
-                                               : str("did you mean '", guess, "'?");
-      problems_.at(entry.key).add(entry.place, str("unknown key; ", help));
+                               : guess.empty() ? concat("the keys here are ", join(keys_, ", "))
+                                               : concat("did you mean '", guess, "'?");
+      problems_.at(entry.key).add(entry.place, concat("unknown key; ", help));
     }
   }
 
@@ -90,7 +90,7 @@ void read_argument(const Node& node, const Describe& describe, Problems problems
   if (node.is_map() || node.kind == Node::Kind::kNull) return read_fields(node, describe, problems);
   FirstFieldReader reader(node, problems);
   describe(reader);
-  if (!reader.done()) problems.add(node.place, str("takes no value, got ", shown(node)));
+  if (!reader.done()) problems.add(node.place, concat("takes no value, got ", shown(node)));
 }
 
 Node write_fields(const Describe& describe) {
@@ -118,14 +118,14 @@ void check_leaf(const Node& written, std::string_view kind, const Rule& rule, Pr
   if (!problems.clean() || keeps(written, rule)) return;
   if (rule.not_empty)
     return problems.add("", "is empty; give it a value, in the file or with --set");
-  problems.add("", str("expected ", with_rule(kind, rule), ", got ", shown(written)));
+  problems.add("", concat("expected ", with_rule(kind, rule), ", got ", shown(written)));
 }
 
 bool begin_list(const Node& node, std::optional<size_t> size, Problems problems) {
-  const std::string what = size ? str("a list of ", *size) : "a list";
+  const std::string what = size ? concat("a list of ", *size) : "a list";
   if (!node.is_sequence()) return problems.expected(what, node), false;
   if (size && node.items.size() != *size) {
-    problems.add(node.place, str("expected ", what, ", got one of ", node.items.size()));
+    problems.add(node.place, concat("expected ", what, ", got one of ", node.items.size()));
     return false;
   }
   problems.list_replaced(node.place);
@@ -135,8 +135,9 @@ bool begin_list(const Node& node, std::optional<size_t> size, Problems problems)
 std::optional<size_t> list_position(const Entry& entry, size_t size, const Problems& problems) {
   const std::optional<int64_t> position = to_whole(entry.key);
   if (position && *position >= 0 && static_cast<size_t>(*position) < size) return *position;
-  const std::string help = size == 0 ? "the list is empty" : str("the entries are 0 to ", size - 1);
-  problems.at(entry.key).add(entry.place, str("no such entry; ", help));
+  const std::string help =
+      size == 0 ? "the list is empty" : concat("the entries are 0 to ", size - 1);
+  problems.at(entry.key).add(entry.place, concat("no such entry; ", help));
   return std::nullopt;
 }
 
@@ -144,8 +145,8 @@ std::optional<Entry> named_entry(const Node& node, std::span<const std::string> 
                                  Problems problems) {
   if (node.is_map() && node.entries.size() > 1) {
     const std::string& first = node.entries.front().key;
-    problems.add(node.place, str("expected one name, got ", node.entries.size(),
-                                 " keys; indent the fields of '", first, "' below it"));
+    problems.add(node.place, concat("expected one name, got ", node.entries.size(),
+                                    " keys; indent the fields of '", first, "' below it"));
     return std::nullopt;
   }
   Entry entry;
@@ -159,8 +160,8 @@ std::optional<Entry> named_entry(const Node& node, std::span<const std::string> 
   }
   if (std::ranges::find(names, entry.key) != names.end()) return entry;
   const std::string guess = nearest(entry.key, names);
-  const std::string help = guess.empty() ? "" : str("; did you mean '", guess, "'?");
-  problems.add(entry.place, str("expected ", one_of(names), ", got '", entry.key, "'", help));
+  const std::string help = guess.empty() ? "" : concat("; did you mean '", guess, "'?");
+  problems.add(entry.place, concat("expected ", one_of(names), ", got '", entry.key, "'", help));
   return std::nullopt;
 }
 

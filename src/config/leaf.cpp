@@ -96,7 +96,7 @@ std::string shown(const Node& node) {
     case Node::Kind::kScalar:
       break;
   }
-  if (node.quoted) return str("the quoted text '", node.text, "'");
+  if (node.quoted) return concat("the quoted text '", node.text, "'");
   const size_t sign = node.text.starts_with('-') || node.text.starts_with('+');
   const bool digits =
       node.text.size() > sign && std::all_of(node.text.begin() + sign, node.text.end(), is_digit);
@@ -104,12 +104,12 @@ std::string shown(const Node& node) {
   const char* remark = zeros                            ? " (a number has no leading zeros)"
                        : digits && !to_whole(node.text) ? " (beyond 64 bits)"
                                                         : "";
-  return str("'", node.text, "'", remark);
+  return concat("'", node.text, "'", remark);
 }
 
 std::string one_of(std::span<const std::string> names) {
   if (names.size() < 2) return join(names, "");
-  return str(join(names.first(names.size() - 1), ", "), " or ", names.back());
+  return concat(join(names.first(names.size() - 1), ", "), " or ", names.back());
 }
 
 std::string Leaf<bool>::kind() {

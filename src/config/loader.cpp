@@ -71,7 +71,7 @@ void Loader::file(const fs::path& path) {
   for (fs::path next = path; !next.empty();) {
     Problems problems(*journal_, seen.empty() ? "" : std::string(kBase));
     if (std::ranges::find(seen, identity(next)) != seen.end()) {
-      problems.add(asked, str(next.string(), " is in turn based on this file"));
+      problems.add(asked, concat(next.string(), " is in turn based on this file"));
       break;
     }
     Node layer = read_layer(next, asked, !seen.empty(), journal_->sources++, problems);
@@ -94,7 +94,7 @@ void Loader::text(std::string_view text, const std::string& source) {
 }
 
 void Loader::set(std::string_view assignment) {
-  const Place place{str("--set ", assignment), 0, 0, journal_->sources++};
+  const Place place{concat("--set ", assignment), 0, 0, journal_->sources++};
   const size_t equals = assignment.find('=');
   const std::string path(assignment.substr(0, equals));
   const std::vector<std::string> keys = split(path);

@@ -33,13 +33,13 @@ auto rank(const Problem& problem) {
 }  // namespace
 
 std::string join_path(std::string_view parent, std::string_view key) {
-  return parent.empty() || key.empty() ? str(parent, key) : str(parent, ".", key);
+  return parent.empty() || key.empty() ? concat(parent, key) : concat(parent, ".", key);
 }
 
 std::string to_string(const Place& place) {
   if (place.source.empty()) return "(default)";
   if (place.line == 0) return place.source;
-  return str(place.source, ":", place.line, ":", place.column);
+  return concat(place.source, ":", place.line, ":", place.column);
 }
 
 std::string report(std::vector<Problem> problems) {
@@ -47,7 +47,7 @@ std::string report(std::vector<Problem> problems) {
   std::vector<std::string> lines;
   for (const Problem& problem : problems) {
     const std::string path = problem.path.empty() ? "" : problem.path + ": ";
-    lines.push_back(str(to_string(problem.place), ": ", path, problem.sentence));
+    lines.push_back(concat(to_string(problem.place), ": ", path, problem.sentence));
   }
   return join(lines, "\n");
 }
@@ -70,7 +70,7 @@ void Problems::expected(std::string_view what, const Node& node) {
   const bool known = std::ranges::any_of(journal_->problems, [&](const Problem& problem) {
     return problem.path == path_ && rank(problem) == rank({node.place, {}, {}});
   });
-  if (!known) add(node.place, str("expected ", what, ", got ", shown(node)));
+  if (!known) add(node.place, concat("expected ", what, ", got ", shown(node)));
 }
 
 void Problems::value_set(const Place& place) {

@@ -11,18 +11,18 @@ std::string comment(std::string_view text, const std::string& indent, size_t wid
   std::string out, line;
   for (std::string word; words >> word;) {
     if (!line.empty() && indent.size() + 2 + line.size() + 1 + word.size() > width) {
-      out += str(indent, "# ", line, "\n");
+      out += concat(indent, "# ", line, "\n");
       line.clear();
     }
     line += (line.empty() ? "" : " ") + word;
   }
-  return line.empty() ? out : out + str(indent, "# ", line, "\n");
+  return line.empty() ? out : out + concat(indent, "# ", line, "\n");
 }
 
 std::string indented(const std::string& text, const std::string& prefix) {
   std::istringstream lines(text);
   std::string out;
-  for (std::string line; std::getline(lines, line);) out += str(prefix, line, "\n");
+  for (std::string line; std::getline(lines, line);) out += concat(prefix, line, "\n");
   return out;
 }
 
@@ -36,7 +36,7 @@ class ReferenceWriter final : public Visitor {
     if (const Describe fields = field.fields()) return section(key, fields, doc);
     const std::vector<Alternative> alternatives = field.alternatives();
     const std::string kind = alternatives.empty() ? field.kind(rule) : "a list of the following";
-    out += comment(str(doc, " (", kind, ")"), indent_, width_);
+    out += comment(concat(doc, " (", kind, ")"), indent_, width_);
     for (const Alternative& alternative : alternatives) choice(alternative);
     Node line;
     line.kind = Node::Kind::kMap;
@@ -49,7 +49,7 @@ class ReferenceWriter final : public Visitor {
     if (!out.empty()) out += "\n";
     ReferenceWriter below(indent_ + "  ", width_);
     fields(below);
-    out += comment(doc, indent_, width_) + str(indent_, key, ":\n", below.out);
+    out += comment(doc, indent_, width_) + concat(indent_, key, ":\n", below.out);
   }
 
   // Commented out, so that it can be uncommented below the key.
@@ -58,7 +58,7 @@ class ReferenceWriter final : public Visitor {
     ReferenceWriter below("    ", width_ - prefix.size());
     alternative.describe(below);
     out += indented(comment(alternative.doc, "", width_ - prefix.size()), prefix);
-    out += str(prefix, "- ", alternative.name, below.out.empty() ? "" : ":", "\n");
+    out += concat(prefix, "- ", alternative.name, below.out.empty() ? "" : ":", "\n");
     out += indented(below.out, prefix);
   }
 

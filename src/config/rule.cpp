@@ -11,14 +11,14 @@ namespace vim::config {
 
 std::string with_rule(std::string_view kind, const Rule& rule) {
   const bool low = std::isfinite(rule.minimum), high = std::isfinite(rule.maximum);
-  if (rule.not_empty) return str(kind, ", not empty");
+  if (rule.not_empty) return concat(kind, ", not empty");
   if (low && high && !rule.exclusive_minimum && !rule.exclusive_maximum) {
-    return str(kind, " from ", from_number(rule.minimum), " to ", from_number(rule.maximum));
+    return concat(kind, " from ", from_number(rule.minimum), " to ", from_number(rule.maximum));
   }
   std::string text(kind);
-  if (low) text += str(rule.exclusive_minimum ? " > " : " >= ", from_number(rule.minimum));
+  if (low) text += concat(rule.exclusive_minimum ? " > " : " >= ", from_number(rule.minimum));
   if (low && high) text += " and";
-  if (high) text += str(rule.exclusive_maximum ? " < " : " <= ", from_number(rule.maximum));
+  if (high) text += concat(rule.exclusive_maximum ? " < " : " <= ", from_number(rule.maximum));
   return text;
 }
 

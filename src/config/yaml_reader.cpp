@@ -37,7 +37,7 @@ std::string explain(const std::string& message) {
   };
   const auto found =
       std::ranges::find(kPlainer, message, [](const auto& item) { return item.first; });
-  return str("is not valid YAML: ", found == std::end(kPlainer) ? message : found->second);
+  return concat("is not valid YAML: ", found == std::end(kPlainer) ? message : found->second);
 }
 
 // Whether the scalar at the start of `text` ends.
@@ -197,7 +197,8 @@ void tidy(Node& node, Problems problems) {
     const auto first = std::ranges::find(unique, entry.key, &Entry::key);
     if (first != unique.end()) {
       const int line = first->place.line;
-      here.add(entry.place, line > 0 ? str("is set twice, first in line ", line) : "is set twice");
+      here.add(entry.place,
+               line > 0 ? concat("is set twice, first in line ", line) : "is set twice");
     } else if (entry.key == "<<") {
       here.add(entry.place, "merge keys are not supported; write the keys, or use `base:`");
     } else {

@@ -14,13 +14,13 @@ std::string quote(std::string_view text) {
     const char c = text[i];
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
-      quoted += str("\\", c);
+      quoted += concat("\\", c);
     } else if (c == '\n') {
       quoted += "\\n";
     } else if (c == '\t') {
       quoted += "\\t";
     } else if (byte < 0x20 || byte == 0x7f) {
-      quoted += str("\\x", kDigits[byte >> 4], kDigits[byte & 15]);
+      quoted += concat("\\x", kDigits[byte >> 4], kDigits[byte & 15]);
     } else if (text.substr(i).starts_with("${")) {
       quoted += "$$";  // config/config.h
     } else {
@@ -39,32 +39,33 @@ std::string flow(const Node& node) {
       return node.quoted ? quote(node.text) : node.text;
     case Node::Kind::kSequence:
       for (const Node& item : node.items) parts.push_back(flow(item));
-      return str("[", join(parts, ", "), "]");
+      return concat("[", join(parts, ", "), "]");
     case Node::Kind::kMap:
       break;
   }
-  for (const Entry& entry : node.entries) parts.push_back(str(entry.key, ": ", flow(entry.value)));
-  return str("{", join(parts, ", "), "}");
+  for (const Entry& entry : node.entries)
+    parts.push_back(concat(entry.key, ": ", flow(entry.value)));
+  return concat("{", join(parts, ", "), "}");
 }
 
 // What follows "- ": one key needs no braces.
 std::string list_entry(const Node& node) {
   if (!node.is_map() || node.entries.size() != 1) return flow(node);
-  return str(node.entries[0].key, ": ", flow(node.entries[0].value));
+  return concat(node.entries[0].key, ": ", flow(node.entries[0].value));
 }
 
 void write_map(const Node& map, const std::string& indent, std::string& out) {
   for (const Entry& entry : map.entries) {
     const Node& value = entry.value;
-    out += str(indent, entry.key, ":");
+    out += concat(indent, entry.key, ":");
     if (value.is_map() && !value.entries.empty()) {
       out += "\n";
       write_map(value, indent + "  ", out);
     } else if (std::ranges::any_of(value.items, &Node::is_map)) {
       out += "\n";
-      for (const Node& item : value.items) out += str(indent, "  - ", list_entry(item), "\n");
+      for (const Node& item : value.items) out += concat(indent, "  - ", list_entry(item), "\n");
     } else {
-      out += str(" ", flow(value), "\n");
+      out += concat(" ", flow(value), "\n");
     }
   }
 }

@@ -18,25 +18,25 @@ namespace {
 // Makes a rename in `folder` durable. Some file systems cannot sync folders; they say EINVAL.
 void sync_folder(const fs::path& folder) {
   const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) throw Error(str(folder.string(), ": cannot open: ", std::strerror(errno)));
+  if (descriptor < 0) throw Error(concat(folder.string(), ": cannot open: ", std::strerror(errno)));
   const bool synced = fsync(descriptor) == 0 || errno == EINVAL;
   const int reason = errno;
   close(descriptor);
-  if (!synced) throw Error(str(folder.string(), ": cannot sync: ", std::strerror(reason)));
+  if (!synced) throw Error(concat(folder.string(), ": cannot sync: ", std::strerror(reason)));
 }
 
 }  // namespace
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(str(path.string(), ": cannot open: ", std::strerror(errno)));
+  if (!file) throw Error(concat(path.string(), ": cannot open: ", std::strerror(errno)));
   // istream::read, unlike stream iterators, turns the buffer's exceptions (a folder, say) into
   // badbit.
   std::string content, block(1 << 16, '\0');
   while (file.read(block.data(), std::ssize(block)), file.gcount() > 0) {
     content.append(block, 0, static_cast<size_t>(file.gcount()));
   }
-  if (file.bad()) throw Error(str(path.string(), ": cannot read: ", std::strerror(errno)));
+  if (file.bad()) throw Error(concat(path.string(), ": cannot read: ", std::strerror(errno)));
   return content;
 }
 
@@ -50,7 +50,7 @@ FileWriter::~FileWriter() {
 }
 
 void FileWriter::fail(const char* what) const {
-  throw Error(str(path_.string(), ": cannot ", what, ": ", std::strerror(errno)));
+  throw Error(concat(path_.string(), ": cannot ", what, ": ", std::strerror(errno)));
 }
 
 void FileWriter::write(const void* data, size_t size) {

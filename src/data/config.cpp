@@ -33,8 +33,8 @@ void check(const DataConfig& c, config::Problems& problems) {
   if (c.channels == 2) problems.add("channels", "expected 1 or 3, got 2");
   const auto check_count = [&](const char* key, const std::vector<double>& values) {
     if (static_cast<int64_t>(values.size()) != c.channels) {
-      problems.add(key, str("expected one number for each of the ", c.channels, " channels, got ",
-                            values.size()));
+      problems.add(key, concat("expected one number for each of the ", c.channels,
+                               " channels, got ", values.size()));
     }
   };
   check_count("mean", c.mean);

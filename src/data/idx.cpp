@@ -39,7 +39,7 @@ class Stream {
       const int got = gzread(file_.get(), out + total, piece);
       int code = Z_OK;
       const char* reason = gzerror(file_.get(), &code);
-      if (got < 0) fail(str("damaged (", reason, ")"));
+      if (got < 0) fail(concat("damaged (", reason, ")"));
       if (got == 0 && code == Z_BUF_ERROR) fail("ends in the middle of its compressed data");
       if (got == 0) break;
       total += static_cast<size_t>(got);
@@ -48,7 +48,7 @@ class Stream {
   }
 
   [[noreturn]] void fail(const std::string& reason) const {
-    throw Error(str(path_.string(), ": ", reason));
+    throw Error(concat(path_.string(), ": ", reason));
   }
 
  private:
@@ -68,7 +68,7 @@ Array read_array(const fs::path& path, size_t dimensions) {
   std::array<uint8_t, 4> magic{};
   if (stream.read(magic.data(), magic.size()) < magic.size()) stream.fail("no IDX header");
   if (magic != std::array<uint8_t, 4>{0, 0, 8, static_cast<uint8_t>(dimensions)}) {
-    stream.fail(str("not an IDX file of bytes in ", dimensions, " dimensions"));
+    stream.fail(concat("not an IDX file of bytes in ", dimensions, " dimensions"));
   }
   Array array;
   uint64_t total = 1;
@@ -78,7 +78,7 @@ Array read_array(const fs::path& path, size_t dimensions) {
     array.shape.push_back(uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3]);
     if (array.shape.back() == 0) stream.fail("holds nothing");
     if (array.shape.back() > kMaxBytes / total) {
-      stream.fail(str("declares more than the ", as_bytes(kMaxBytes), " that are allowed"));
+      stream.fail(concat("declares more than the ", as_bytes(kMaxBytes), " that are allowed"));
     }
     total *= array.shape.back();
   }
@@ -87,12 +87,12 @@ Array read_array(const fs::path& path, size_t dimensions) {
     array.values.resize(std::min<uint64_t>(total, old + std::max(kPiece, old)));
     const size_t got = stream.read(array.values.data() + old, array.values.size() - old);
     if (got < array.values.size() - old) {
-      stream.fail(str("ends after ", old + got, " of ", total, " bytes"));
+      stream.fail(concat("ends after ", old + got, " of ", total, " bytes"));
     }
   }
   uint8_t more = 0;
   if (stream.read(&more, 1) != 0)
-    stream.fail(str("goes on after the ", total, " bytes it declares"));
+    stream.fail(concat("goes on after the ", total, " bytes it declares"));
   return array;
 }
 
@@ -109,25 +109,25 @@ const char* prefix(Split split) {
 
 fs::path require(const fs::path& root, const std::string& name) {
   if (const auto path = find(root, name)) return *path;
-  throw Error(str(root.string(), ": there is no ", name, " or ", name,
-                  ".gz; set data.root to the folder with the IDX files"));
+  throw Error(concat(root.string(), ": there is no ", name, " or ", name,
+                     ".gz; set data.root to the folder with the IDX files"));
 }
 
 class IdxDataset : public Dataset {
  public:
   IdxDataset(const fs::path& root, Split split, int channels) : channels_(channels) {
-    images_path_ = require(root, str(prefix(split), "-images-idx3-ubyte"));
-    const fs::path labels_path = require(root, str(prefix(split), "-labels-idx1-ubyte"));
+    images_path_ = require(root, concat(prefix(split), "-images-idx3-ubyte"));
+    const fs::path labels_path = require(root, concat(prefix(split), "-labels-idx1-ubyte"));
     images_ = read_array(images_path_, 3);
     labels_ = read_array(labels_path, 1).values;
     const auto [height, width] = image_size();
     if (height * width > kMaxPixels) {
-      throw Error(str(images_path_.string(), ": has images of ", width, " x ", height,
-                      " pixels, more than are allowed"));
+      throw Error(concat(images_path_.string(), ": has images of ", width, " x ", height,
+                         " pixels, more than are allowed"));
     }
     if (labels_.size() != images_.shape[0]) {
-      throw Error(str(labels_path.string(), ": has ", labels_.size(), " labels for the ",
-                      images_.shape[0], " images of ", images_path_.filename().string()));
+      throw Error(concat(labels_path.string(), ": has ", labels_.size(), " labels for the ",
+                         images_.shape[0], " images of ", images_path_.filename().string()));
     }
     name_classes(root, split);
   }
@@ -142,7 +142,9 @@ class IdxDataset : public Dataset {
     return {with_channels(image, channels_), labels_[id], id};
   }
 
-  std::string name(int64_t id) const override { return str(images_path_.string(), ", image ", id); }
+  std::string name(int64_t id) const override {
+    return concat(images_path_.string(), ", image ", id);
+  }
 
   const std::vector<std::string>& classes() const override { return classes_; }
 
@@ -153,7 +155,7 @@ class IdxDataset : public Dataset {
   void name_classes(const fs::path& root, Split split) {
     uint8_t largest = *std::max_element(labels_.begin(), labels_.end());
     const Split other = split == Split::kTrain ? Split::kVal : Split::kTrain;
-    if (const auto path = find(root, str(prefix(other), "-labels-idx1-ubyte"))) {
+    if (const auto path = find(root, concat(prefix(other), "-labels-idx1-ubyte"))) {
       const Array labels = read_array(*path, 1);
       largest = std::max(largest, *std::max_element(labels.values.begin(), labels.values.end()));
     }

@@ -39,8 +39,8 @@ cv::Mat to_rgb(const cv::Mat& grey) {
 void check_declared_size(int64_t width, int64_t height) {
   if (width < 1 || height < 1) throw Error("the image has no pixels");
   if (width > kMaxPixels / height) {
-    throw Error(str("declares ", width, " x ", height, " pixels, more than the ",
-                    with_separators(kMaxPixels), " that are allowed"));
+    throw Error(concat("declares ", width, " x ", height, " pixels, more than the ",
+                       with_separators(kMaxPixels), " that are allowed"));
   }
 }
 
@@ -56,7 +56,7 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   try {
     return decode_image(bytes, channels);
   } catch (const Error& error) {
-    throw Error(str(path.string(), ": ", error.what()));
+    throw Error(concat(path.string(), ": ", error.what()));
   }
 }
 

@@ -44,13 +44,13 @@ class ImageFolder : public Dataset {
   ImageFolder(const fs::path& root, Split split, int channels)
       : folder_(root / (split == Split::kTrain ? "train" : "val")), channels_(channels) {
     if (!fs::is_directory(folder_)) {
-      throw Error(str(folder_.string(), ": there is no such folder; data.root is to hold ",
-                      folder_.filename().string(), "/<class>/<image>"));
+      throw Error(concat(folder_.string(), ": there is no such folder; data.root is to hold ",
+                         folder_.filename().string(), "/<class>/<image>"));
     }
     classes_ = list(folder_).folders;
     if (classes_.empty()) {
-      throw Error(str(folder_.string(), ": has no class folders; put the images into ",
-                      folder_.string(), "/<class>/"));
+      throw Error(concat(folder_.string(), ": has no class folders; put the images into ",
+                         folder_.string(), "/<class>/"));
     }
     for (const std::string& name : classes_) add_class(name);
     names_.shrink_to_fit();
@@ -76,7 +76,7 @@ class ImageFolder : public Dataset {
         names.push_back(entry.path().filename().string());
       }
     } catch (const fs::filesystem_error& error) {
-      throw Error(str(folder.string(), ": cannot be listed: ", error.code().message()));
+      throw Error(concat(folder.string(), ": cannot be listed: ", error.code().message()));
     }
     std::ranges::sort(found.folders);
     std::ranges::sort(found.files);
@@ -106,15 +106,15 @@ class ImageFolder : public Dataset {
       }
     }
     if (size() == first_of_class_.back()) {
-      throw Error(str((folder_ / class_name).string(),
-                      ": this class has no JPEG or PNG file; add some or remove the folder"));
+      throw Error(concat((folder_ / class_name).string(),
+                         ": this class has no JPEG or PNG file; add some or remove the folder"));
     }
   }
 
   void report_left_out() const {
     for (const auto& [extension, count] : left_out_) {
-      log::warning(str(folder_.string(), ": ", with_separators(count), " ", extension,
-                       " files are left out; only JPEG and PNG are read"));
+      log::warning(concat(folder_.string(), ": ", with_separators(count), " ", extension,
+                          " files are left out; only JPEG and PNG are read"));
     }
   }
 

@@ -17,7 +17,7 @@ struct Destroy {
 // tables of its own would be decoded with them.
 std::unique_ptr<void, Destroy> make_decoder() {
   std::unique_ptr<void, Destroy> handle(tjInitDecompress());
-  if (!handle) throw Error(str("no JPEG decoder (", tjGetErrorStr2(nullptr), ")"));
+  if (!handle) throw Error(concat("no JPEG decoder (", tjGetErrorStr2(nullptr), ")"));
   return handle;
 }
 
@@ -34,7 +34,7 @@ void judge_warning(tjhandle handle, std::string_view bytes) {
   const std::string_view reason = tjGetErrorStr2(handle);
   if (reason.find("extraneous bytes before marker") != reason.npos && has_end_marker(bytes)) return;
   if (!has_end_marker(bytes)) throw Error("the JPEG ends too early");
-  throw Error(str("damaged JPEG (", reason, ")"));
+  throw Error(concat("damaged JPEG (", reason, ")"));
 }
 
 // The file holds inverted inks, as Adobe's programs write them and Pillow takes for granted.
@@ -65,7 +65,7 @@ cv::Mat decode_jpeg(std::string_view bytes) {
   const int status =
       tjDecompressHeader3(handle, data, bytes.size(), &width, &height, &subsampling, &colorspace);
   if (status != 0 && tjGetErrorCode(handle) == TJERR_FATAL) {
-    throw Error(str("damaged JPEG header (", tjGetErrorStr2(handle), ")"));
+    throw Error(concat("damaged JPEG header (", tjGetErrorStr2(handle), ")"));
   }
   if (width < 1) throw Error("the JPEG ends before its image");  // tables alone
   check_declared_size(width, height);
@@ -74,7 +74,7 @@ cv::Mat decode_jpeg(std::string_view bytes) {
   if (tjDecompress2(handle, data, bytes.size(), image.data, width, static_cast<int>(image.step),
                     height, cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_LIMITSCANS) != 0) {
     if (tjGetErrorCode(handle) == TJERR_FATAL) {
-      throw Error(str("damaged JPEG (", tjGetErrorStr2(handle), ")"));
+      throw Error(concat("damaged JPEG (", tjGetErrorStr2(handle), ")"));
     }
     judge_warning(handle, bytes);
   }

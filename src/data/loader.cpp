@@ -261,11 +261,11 @@ uint8_t* Loader::Impl::row_pixels(Slot& slot, int64_t row, const Sample& sample)
   const std::lock_guard lock(mutex_);
   if (!slot.buffer.defined()) slot.buffer = buffers_.take(shape);
   if (slot.buffer.sizes() != at::IntArrayRef(shape)) {
-    throw Error(str(dataset().name(sample.id), ": has ", image.cols, " x ", image.rows,
-                    " pixels after the transforms where others have ", slot.buffer.size(2), " x ",
-                    slot.buffer.size(1), "; let ",
-                    options_.training ? "data.train_transforms" : "data.eval_transforms",
-                    " end with one that fixes the size"));
+    throw Error(concat(dataset().name(sample.id), ": has ", image.cols, " x ", image.rows,
+                       " pixels after the transforms where others have ", slot.buffer.size(2),
+                       " x ", slot.buffer.size(1), "; let ",
+                       options_.training ? "data.train_transforms" : "data.eval_transforms",
+                       " end with one that fixes the size"));
   }
   return slot.buffer.mutable_data_ptr<uint8_t>() +
          row * static_cast<int64_t>(image.total() * image.elemSize());

@@ -13,8 +13,8 @@ namespace vim::data {
 std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split) {
   const std::filesystem::path root(config.root);
   if (!std::filesystem::is_directory(root)) {
-    throw Error(
-        str("data.root: there is no folder ", root.string(), "; set it to where the images are"));
+    throw Error(concat("data.root: there is no folder ", root.string(),
+                       "; set it to where the images are"));
   }
   const int channels = static_cast<int>(config.channels);
   switch (config.format) {

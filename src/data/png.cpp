@@ -90,14 +90,14 @@ class Reader {
 
 cv::Mat decode_png(std::string_view bytes) {
   Reader reader(bytes);
-  if (!reader.read_header()) throw Error(str("damaged PNG (", reader.reason(), ")"));
+  if (!reader.read_header()) throw Error(concat("damaged PNG (", reader.reason(), ")"));
   check_declared_size(reader.width(), reader.height());
   cv::Mat image(static_cast<int>(reader.height()), static_cast<int>(reader.width()), CV_8UC3);
   std::vector<png_bytep> rows(image.rows);
   for (int y = 0; y < image.rows; ++y) rows[y] = image.ptr(y);
-  if (!reader.start_rgb()) throw Error(str("damaged PNG (", reader.reason(), ")"));
+  if (!reader.start_rgb()) throw Error(concat("damaged PNG (", reader.reason(), ")"));
   VIM_CHECK(reader.row_bytes() == static_cast<size_t>(image.cols) * 3);
-  if (!reader.read_rows(rows.data())) throw Error(str("damaged PNG (", reader.reason(), ")"));
+  if (!reader.read_rows(rows.data())) throw Error(concat("damaged PNG (", reader.reason(), ")"));
   return image;
 }
 

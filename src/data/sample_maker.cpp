@@ -28,28 +28,28 @@ std::optional<Sample> SampleMaker::make(const Pick& pick, int64_t epoch) {
       return transformed(dataset_->get(id), random);
     } catch (const Error& error) {
       if (options_.on_error == OnError::kStop) {
-        throw Error(str(error.what(), "; remove it, or set data.on_error to skip such images"));
+        throw Error(concat(error.what(), "; remove it, or set data.on_error to skip such images"));
       }
       note_skipped(id, error.what());
       if (!options_.training) return std::nullopt;
     }
   }
-  throw Error(str(dataset_->name(pick.id), " and the ", kMaxReplacements - 1,
-                  " images after it cannot be read; check the disk and the data"));
+  throw Error(concat(dataset_->name(pick.id), " and the ", kMaxReplacements - 1,
+                     " images after it cannot be read; check the disk and the data"));
 }
 
 Sample SampleMaker::transformed(Sample sample, RandomStream& random) const {
   try {
     pipeline_.apply(sample, random);
   } catch (const Error& error) {
-    throw Error(str(dataset_->name(sample.id), ": ", error.what()));
+    throw Error(concat(dataset_->name(sample.id), ": ", error.what()));
   }
   return sample;
 }
 
 void SampleMaker::note_skipped(int64_t id, const std::string& reason) {
   const std::lock_guard lock(mutex_);
-  if (skipped_.insert(id).second) log::warning(str(reason, "; skipped"));
+  if (skipped_.insert(id).second) log::warning(concat(reason, "; skipped"));
 }
 
 int64_t SampleMaker::skipped() const {

@@ -35,8 +35,8 @@ cv::Size covering(cv::Size image, cv::Size cover) {
     width = std::max<int64_t>(1, height * image.width / image.height);
   }
   if (width > kMaxPixels / height) {
-    throw Error(str(image.width, " x ", image.height, " pixels are too long a strip to resize to ",
-                    width, " x ", height));
+    throw Error(concat(image.width, " x ", image.height,
+                       " pixels are too long a strip to resize to ", width, " x ", height));
   }
   return {static_cast<int>(width), static_cast<int>(height)};
 }

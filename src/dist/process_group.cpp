@@ -23,9 +23,9 @@ class WorldOfOne : public ProcessGroup {
 std::unique_ptr<ProcessGroup> make_process_group() {
   const char* world_size = std::getenv("WORLD_SIZE");
   if (world_size != nullptr && std::string_view(world_size) != "1") {
-    throw UsageError(str("the environment asks for WORLD_SIZE=", world_size,
-                         " processes, and this version trains in one; unset WORLD_SIZE or start "
-                         "without a launcher"));
+    throw UsageError(concat("the environment asks for WORLD_SIZE=", world_size,
+                            " processes, and this version trains in one; unset WORLD_SIZE or start "
+                            "without a launcher"));
   }
   return std::make_unique<WorldOfOne>();
 }

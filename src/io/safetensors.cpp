@@ -55,7 +55,7 @@ struct Malformed {
 };
 
 std::string the_tensor(std::string_view name) {
-  return str("tensor '", name, "'");
+  return concat("tensor '", name, "'");
 }
 
 // JSON leaves duplicate keys and depth to its reader.
@@ -69,14 +69,14 @@ json parse_header(const std::string& text) {
     if (event == json::parse_event_t::object_start) keys.emplace_back();
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key && !keys.back().insert(parsed).second) {
-      throw Malformed{str("its header holds the key ", parsed.dump(), " twice")};
+      throw Malformed{concat("its header holds the key ", parsed.dump(), " twice")};
     }
     return true;
   };
   try {
     return json::parse(text, check);
   } catch (const json::exception& error) {
-    throw Malformed{str("its header is not valid JSON (", error.what(), ")")};
+    throw Malformed{concat("its header is not valid JSON (", error.what(), ")")};
   }
 }
 
@@ -84,12 +84,12 @@ json parse_header(const std::string& text) {
 std::vector<int64_t> numbers(const std::string& name, const json& fields, const char* key) {
   std::vector<int64_t> result;
   if (!fields.contains(key) || !fields[key].is_array()) {
-    throw Malformed{str(the_tensor(name), " has no list '", key, "'")};
+    throw Malformed{concat(the_tensor(name), " has no list '", key, "'")};
   }
   for (const json& item : fields[key]) {
     if (!item.is_number_unsigned() || item.get<uint64_t>() > uint64_t{INT64_MAX}) {
-      throw Malformed{str(the_tensor(name), " has ", item.dump(), " in '", key,
-                          "', which is not a whole number from 0 to 2^63 - 1")};
+      throw Malformed{concat(the_tensor(name), " has ", item.dump(), " in '", key,
+                             "', which is not a whole number from 0 to 2^63 - 1")};
     }
     result.push_back(item.get<int64_t>());
   }
@@ -109,35 +109,36 @@ uint64_t byte_size(const Entry& entry) {
   overflow |=
       __builtin_mul_overflow(strides, static_cast<int64_t>(c10::elementSize(entry.type)), &bytes);
   if (overflow)
-    throw Malformed{str(the_tensor(entry.name), " has a shape with more than 2^63 bytes")};
+    throw Malformed{concat(the_tensor(entry.name), " has a shape with more than 2^63 bytes")};
   return static_cast<uint64_t>(elements) * c10::elementSize(entry.type);
 }
 
 Entry parse_entry(const std::string& name, const json& fields, uint64_t data_size) {
-  if (!fields.is_object()) throw Malformed{str(the_tensor(name), " is not described by an object")};
+  if (!fields.is_object())
+    throw Malformed{concat(the_tensor(name), " is not described by an object")};
   if (!fields.contains("dtype") || !fields["dtype"].is_string()) {
-    throw Malformed{str(the_tensor(name), " has no 'dtype'")};
+    throw Malformed{concat(the_tensor(name), " has no 'dtype'")};
   }
   const auto& dtype_name = fields["dtype"].get_ref<const std::string&>();
   const auto dtype = std::ranges::find(kDTypes, dtype_name, &DType::name);
   if (dtype == kDTypes.end()) {
-    throw Malformed{str(the_tensor(name), " has the unsupported dtype '", dtype_name, "'")};
+    throw Malformed{concat(the_tensor(name), " has the unsupported dtype '", dtype_name, "'")};
   }
   const std::vector<int64_t> offsets = numbers(name, fields, "data_offsets");
-  if (offsets.size() != 2) throw Malformed{str(the_tensor(name), " needs two 'data_offsets'")};
+  if (offsets.size() != 2) throw Malformed{concat(the_tensor(name), " needs two 'data_offsets'")};
   Entry entry{name, dtype->type, numbers(name, fields, "shape"), static_cast<uint64_t>(offsets[0]),
               static_cast<uint64_t>(offsets[1])};
   if (entry.shape.size() > kMaxDimensions) {
-    throw Malformed{str(the_tensor(name), " has more than ", kMaxDimensions, " dimensions")};
+    throw Malformed{concat(the_tensor(name), " has more than ", kMaxDimensions, " dimensions")};
   }
   if (entry.begin > entry.end || entry.end > data_size) {
-    throw Malformed{str(the_tensor(name), " claims the bytes ", entry.begin, " to ", entry.end,
-                        " of the ", data_size, " that follow the header")};
+    throw Malformed{concat(the_tensor(name), " claims the bytes ", entry.begin, " to ", entry.end,
+                           " of the ", data_size, " that follow the header")};
   }
   const uint64_t needed = byte_size(entry);
   if (needed != entry.end - entry.begin) {
     throw Malformed{
-        str(the_tensor(name), " needs ", needed, " bytes and has ", entry.end - entry.begin)};
+        concat(the_tensor(name), " needs ", needed, " bytes and has ", entry.end - entry.begin)};
   }
   return entry;
 }
@@ -150,13 +151,13 @@ void check_layout(std::vector<Entry>& entries, uint64_t data_size) {
     if (entry.begin < expected)
       throw Malformed{the_tensor(entry.name) + " overlaps another tensor"};
     if (entry.begin > expected) {
-      throw Malformed{str("the bytes ", expected, " to ", entry.begin, " before ",
-                          the_tensor(entry.name), " belong to no tensor")};
+      throw Malformed{concat("the bytes ", expected, " to ", entry.begin, " before ",
+                             the_tensor(entry.name), " belong to no tensor")};
     }
     expected = entry.end;
   }
   if (expected != data_size) {
-    throw Malformed{str("the last ", data_size - expected, " bytes belong to no tensor")};
+    throw Malformed{concat("the last ", data_size - expected, " bytes belong to no tensor")};
   }
 }
 
@@ -164,7 +165,7 @@ std::map<std::string, std::string> parse_metadata(const json& fields) {
   std::map<std::string, std::string> metadata;
   if (!fields.is_object()) throw Malformed{"its '__metadata__' is not an object"};
   for (const auto& [key, value] : fields.items()) {
-    if (!value.is_string()) throw Malformed{str("its metadata '", key, "' is not a string")};
+    if (!value.is_string()) throw Malformed{concat("its metadata '", key, "' is not a string")};
     metadata[key] = value.get<std::string>();
   }
   return metadata;
@@ -193,11 +194,11 @@ TensorFile read(std::istream& file, uint64_t file_size) {
   read_exactly(file, &header_size, sizeof header_size);
   if (header_size > kHeaderLimit) {
     throw Malformed{
-        str("its header claims ", header_size, " bytes; the format allows ", kHeaderLimit)};
+        concat("its header claims ", header_size, " bytes; the format allows ", kHeaderLimit)};
   }
   if (header_size > file_size - sizeof header_size) {
-    throw Malformed{str("it is truncated: the header claims ", header_size, " bytes and ",
-                        file_size - sizeof header_size, " are left")};
+    throw Malformed{concat("it is truncated: the header claims ", header_size, " bytes and ",
+                           file_size - sizeof header_size, " are left")};
   }
   const uint64_t data_size = file_size - sizeof header_size - header_size;
   std::string text(header_size, '\0');
@@ -223,8 +224,9 @@ using NamedTensor = TensorFile::Tensors::value_type;
 std::string_view dtype_name(const fs::path& path, const NamedTensor& item) {
   const auto dtype = std::ranges::find(kDTypes, item.second.scalar_type(), &DType::type);
   if (dtype == kDTypes.end()) {
-    throw Error(str(path.string(), ": cannot write ", the_tensor(item.first),
-                    ": safetensors has no dtype for ", c10::toString(item.second.scalar_type())));
+    throw Error(concat(path.string(), ": cannot write ", the_tensor(item.first),
+                       ": safetensors has no dtype for ",
+                       c10::toString(item.second.scalar_type())));
   }
   return dtype->name;
 }
@@ -247,8 +249,8 @@ std::string make_header(const fs::path& path, const TensorFile& content,
     text.resize((text.size() + 7) / 8 * 8, ' ');
     return text;
   } catch (const ordered_json::exception& error) {
-    throw Error(
-        str(path.string(), ": cannot write: a name or metadata is not UTF-8 (", error.what(), ")"));
+    throw Error(concat(path.string(), ": cannot write: a name or metadata is not UTF-8 (",
+                       error.what(), ")"));
   }
 }
 
@@ -257,13 +259,13 @@ std::string make_header(const fs::path& path, const TensorFile& content,
 TensorFile read_safetensors(const fs::path& path) {
   std::error_code error;
   const uint64_t size = fs::file_size(path, error);
-  if (error) throw Error(str(path.string(), ": cannot open: ", error.message()));
+  if (error) throw Error(concat(path.string(), ": cannot open: ", error.message()));
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(str(path.string(), ": cannot open: ", std::strerror(errno)));
+  if (!file) throw Error(concat(path.string(), ": cannot open: ", std::strerror(errno)));
   try {
     return read(file, size);
   } catch (const Malformed& malformed) {
-    throw Error(str(path.string(), ": not a safetensors file: ", malformed.what));
+    throw Error(concat(path.string(), ": not a safetensors file: ", malformed.what));
   }
 }
 

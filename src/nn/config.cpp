@@ -73,19 +73,20 @@ void describe(config::Visitor& v, ModelConfig& c) {
 
 void check(const ModelConfig& c, config::Problems& problems) {
   if (c.name != "vim")
-    problems.add("name", str("unknown architecture '", c.name, "'; the one here is vim"));
+    problems.add("name", concat("unknown architecture '", c.name, "'; the one here is vim"));
   if (c.image_size.height < c.patch_size || c.image_size.width < c.patch_size) {
     problems.add("patch_size",
-                 str("a patch of ", c.patch_size, " pixels is larger than the image (",
-                     c.image_size.height, " x ", c.image_size.width, ")"));
+                 concat("a patch of ", c.patch_size, " pixels is larger than the image (",
+                        c.image_size.height, " x ", c.image_size.width, ")"));
   }
   if (c.in_channels == 2) problems.add("in_channels", "expected 1 (grey) or 3 (RGB), got 2");
   if (c.rotary != Rotary::kNone && c.embed_dim % 4 != 0) {
-    problems.add("embed_dim", str("the rotary embedding needs a multiple of 4, got ", c.embed_dim));
+    problems.add("embed_dim",
+                 concat("the rotary embedding needs a multiple of 4, got ", c.embed_dim));
   }
   if (c.direction == Direction::kLayerPairs && c.depth % 2 != 0) {
     problems.add("depth",
-                 str("direction: layer_pairs needs an even number of blocks, got ", c.depth));
+                 concat("direction: layer_pairs needs an even number of blocks, got ", c.depth));
   }
   const bool turns_one_patch_too_few = c.class_token == ClassToken::kNone && c.patches() % 2 == 1;
   const bool turns_class_tokens =
@@ -93,8 +94,8 @@ void check(const ModelConfig& c, config::Problems& problems) {
   if (c.rotary != Rotary::kNone && c.quirks.rope_odd_len_skips_first &&
       (turns_one_patch_too_few || turns_class_tokens)) {
     problems.add("quirks.rope_odd_len_skips_first",
-                 str("the official rotary embedding cannot turn ", c.patches(), " patches and ",
-                     c.class_tokens(), " class tokens; switch this quirk off"));
+                 concat("the official rotary embedding cannot turn ", c.patches(), " patches and ",
+                        c.class_tokens(), " class tokens; switch this quirk off"));
   }
 }
 

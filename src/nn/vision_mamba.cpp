@@ -79,9 +79,9 @@ VisionMamba::Sequence VisionMamba::embed(const at::Tensor& images) {
   const ImageSize& size = config_.image_size;
   if (images.dim() != 4 || images.size(1) != config_.in_channels || images.size(2) != size.height ||
       images.size(3) != size.width) {
-    throw Error(vim::str("the model takes images [batch, ", config_.in_channels, ", ", size.height,
-                         ", ", size.width, "], got ", images.sizes(),
-                         "; change model.image_size or model.in_channels, or the images"));
+    throw Error(concat("the model takes images [batch, ", config_.in_channels, ", ", size.height,
+                       ", ", size.width, "], got ", images.sizes(),
+                       "; change model.image_size or model.in_channels, or the images"));
   }
   Sequence sequence;
   sequence.class_positions = draw_class_positions();

@@ -14,7 +14,7 @@ namespace {
 std::string some_of(const std::vector<std::string>& names) {
   constexpr size_t kShown = 3;
   std::string text = join(std::span(names).first(std::min(names.size(), kShown)), ", ");
-  if (names.size() > kShown) text += str(" and ", names.size() - kShown, " more");
+  if (names.size() > kShown) text += concat(" and ", names.size() - kShown, " more");
   return text;
 }
 
@@ -35,8 +35,7 @@ void load_weights(torch::nn::Module& model, const Weights& weights, const std::s
     if (found == weights.end()) {
       missing.push_back(name);
     } else if (found->second.sizes() != tensor.sizes()) {
-      misshapen.push_back(
-          vim::str(name, " ", found->second.sizes(), " instead of ", tensor.sizes()));
+      misshapen.push_back(concat(name, " ", found->second.sizes(), " instead of ", tensor.sizes()));
     }
   }
   for (const auto& [name, tensor] : weights) {
@@ -47,8 +46,8 @@ void load_weights(torch::nn::Module& model, const Weights& weights, const std::s
   if (!unexpected.empty()) problems.push_back("the model has no " + some_of(unexpected));
   if (!misshapen.empty()) problems.push_back("shapes differ: " + some_of(misshapen));
   if (!problems.empty()) {
-    throw Error(str(source, ": its weights do not fit this model (", join(problems, "; "),
-                    "); use the model section that they were trained with"));
+    throw Error(concat(source, ": its weights do not fit this model (", join(problems, "; "),
+                       "); use the model section that they were trained with"));
   }
   const at::NoGradGuard no_grad;
   for (auto& [name, tensor] : own) tensor.copy_(weights.at(name));

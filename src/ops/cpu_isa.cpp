@@ -34,7 +34,7 @@ Isa chosen_isa() {
   } else if (name == "avx2") {
     wished = Isa::kAvx2;
   } else if (!name.empty() && name != "avx512") {
-    throw UsageError(str("VIM_CPU_ISA: expected baseline, avx2 or avx512, got '", name, "'"));
+    throw UsageError(concat("VIM_CPU_ISA: expected baseline, avx2 or avx512, got '", name, "'"));
   }
   return wished < best ? wished : best;
 }

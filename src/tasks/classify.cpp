@@ -49,16 +49,16 @@ Classify::Classify(const TaskContext& context) : context_(context) {
   if (context.for_training) {
     train_loader_ = open(context, data::Split::kTrain);
     if (train_loader_->dataset().classes() != classes_) {
-      throw Error(str(context.data.root,
-                      ": training and evaluation images have different classes (",
-                      train_loader_->dataset().classes().size(), " and ", classes_.size(),
-                      "); give both the same class folders"));
+      throw Error(concat(context.data.root,
+                         ": training and evaluation images have different classes (",
+                         train_loader_->dataset().classes().size(), " and ", classes_.size(),
+                         "); give both the same class folders"));
     }
   }
   if (static_cast<int64_t>(classes_.size()) != context.model.num_classes) {
-    throw UsageError(str("model.num_classes is ", context.model.num_classes, " and ",
-                         context.data.root, " has ", classes_.size(),
-                         " classes; set model.num_classes to ", classes_.size()));
+    throw UsageError(concat("model.num_classes is ", context.model.num_classes, " and ",
+                            context.data.root, " has ", classes_.size(),
+                            " classes; set model.num_classes to ", classes_.size()));
   }
   model_ = nn::make_classifier(context.model);
   model_->to(context.device);

@@ -13,7 +13,7 @@ void describe(config::Visitor& v, TaskConfig& c) {
 
 void check(const TaskConfig& c, config::Problems& problems) {
   if (c.name != "classify")
-    problems.add("name", str("unknown task '", c.name, "'; the one here is classify"));
+    problems.add("name", concat("unknown task '", c.name, "'; the one here is classify"));
 }
 
 }  // namespace vim::tasks

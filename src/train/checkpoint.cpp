@@ -32,7 +32,7 @@ std::string hash_of(const at::Tensor& tensor) {
 std::string digest(const std::map<std::string, std::string>& metadata) {
   std::string text;
   for (const auto& [key, value] : metadata) {
-    if (key != "digest") text += str(key, '\0', value.size(), '\0', value);
+    if (key != "digest") text += concat(key, '\0', value.size(), '\0', value);
   }
   return hex(hash64(text));
 }
@@ -57,7 +57,8 @@ std::map<std::string, at::Tensor> with_prefix(const io::TensorFile& file,
 
 void verify(const io::TensorFile& file, const fs::path& path) {
   const auto damaged = [&](const std::string& what) {
-    throw Error(str(path.string(), ": damaged checkpoint (", what, "); resume from another one"));
+    throw Error(
+        concat(path.string(), ": damaged checkpoint (", what, "); resume from another one"));
   };
   if (file.metadata.at("digest") != digest(file.metadata))
     damaged("its metadata have another hash");
@@ -90,8 +91,8 @@ Checkpoint load_checkpoint(const fs::path& path) {
   const io::TensorFile file = io::read_safetensors(path);
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat) {
-    throw Error(str(path.string(), ": not a checkpoint of vim-train (its metadata name no \"",
-                    kFormat, "\"); give one from a run's checkpoints folder"));
+    throw Error(concat(path.string(), ": not a checkpoint of vim-train (its metadata name no \"",
+                       kFormat, "\"); give one from a run's checkpoints folder"));
   }
   try {
     verify(file, path);
@@ -105,11 +106,11 @@ Checkpoint load_checkpoint(const fs::path& path) {
     checkpoint.optimizer = with_prefix(file, "optimizer/");
     return checkpoint;
   } catch (const json::exception& problem) {
-    throw Error(
-        str(path.string(), ": damaged checkpoint (", problem.what(), "); resume from another one"));
+    throw Error(concat(path.string(), ": damaged checkpoint (", problem.what(),
+                       "); resume from another one"));
   } catch (const std::out_of_range&) {
-    throw Error(
-        str(path.string(), ": damaged checkpoint (metadata are missing); resume from another one"));
+    throw Error(concat(path.string(),
+                       ": damaged checkpoint (metadata are missing); resume from another one"));
   }
 }
 
@@ -132,7 +133,7 @@ std::optional<FoundCheckpoint> newest_checkpoint(const fs::path& folder) {
         newest = {path, std::move(checkpoint)};
       }
     } catch (const Error& damage) {
-      log::warning(str("passed over: ", damage.what()));
+      log::warning(concat("passed over: ", damage.what()));
     }
   }
   return newest;

@@ -43,15 +43,15 @@ std::unique_ptr<tasks::Task> build_task(const RunConfig& config, dist::ProcessGr
 void require_classes(const std::vector<std::string>& expected,
                      const std::vector<std::string>& found, const std::string& source) {
   if (expected == found) return;
-  std::string difference = str(expected.size(), " classes there, ", found.size(), " here");
+  std::string difference = concat(expected.size(), " classes there, ", found.size(), " here");
   for (size_t i = 0; i < std::min(expected.size(), found.size()); ++i) {
     if (expected[i] != found[i]) {
-      difference = str("class ", i, " is '", expected[i], "' there and '", found[i], "' here");
+      difference = concat("class ", i, " is '", expected[i], "' there and '", found[i], "' here");
       break;
     }
   }
-  throw Error(str(source, ": its classes are not those of the data (", difference,
-                  "); give the data set that it was trained on"));
+  throw Error(concat(source, ": its classes are not those of the data (", difference,
+                     "); give the data set that it was trained on"));
 }
 
 std::vector<std::string> sorted_lines(const std::string& text) {
@@ -69,7 +69,7 @@ void report_changes(const std::string& before, const std::string& now) {
   std::vector<std::string> changed;
   std::ranges::set_difference(sorted_lines(now), sorted_lines(before), std::back_inserter(changed));
   if (!changed.empty()) {
-    log::warning(str("changed since the checkpoint was written: ", join(changed, ", ")));
+    log::warning(concat("changed since the checkpoint was written: ", join(changed, ", ")));
   }
 }
 
@@ -79,7 +79,7 @@ std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const Run
     return FoundCheckpoint{*command.checkpoint, load_checkpoint(*command.checkpoint)};
   std::optional<FoundCheckpoint> found = newest_checkpoint(folder.checkpoints());
   if (!found)
-    log::info(str("no checkpoint in ", folder.checkpoints().string(), ", starting afresh"));
+    log::info(concat("no checkpoint in ", folder.checkpoints().string(), ", starting afresh"));
   return found;
 }
 
@@ -88,7 +88,7 @@ std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const Run
 void train(const TrainCommand& command) {
   const RunFolder folder(command.output);
   if (folder.holds_run() && !command.resume && !command.overwrite && !command.dry_run) {
-    throw UsageError(str(
+    throw UsageError(concat(
         folder.root().string(),
         " holds a run already; go on with --resume, replace it with --overwrite, or choose another "
         "--output"));
@@ -102,23 +102,23 @@ void train(const TrainCommand& command) {
     require_classes(start->checkpoint.classes, task->classes(), start->path.string());
     report_changes(start->checkpoint.config, resolved);
     trainer.resume(start->checkpoint, start->path.string());
-    log::info(
-        str("resuming from ", start->path.string(), " at step ", start->checkpoint.progress.step));
+    log::info(concat("resuming from ", start->path.string(), " at step ",
+                     start->checkpoint.progress.step));
   }
   if (command.dry_run) {
     std::cout << summary(command.config, *task, trainer, folder);
     return;
   }
   if (trainer.finished()) {
-    log::info(
-        str(folder.root().string(), ": already finished ", command.config.train.epochs, " epochs"));
+    log::info(concat(folder.root().string(), ": already finished ", command.config.train.epochs,
+                     " epochs"));
   }
   if (command.overwrite) folder.remove_run();
   folder.create(resolved);
   trainer.run();
-  log::info(str("checkpoint: ", folder.checkpoint("last").string(),
-                ", best: ", folder.checkpoint("best").string()));
-  log::info(str("metrics: ", folder.metrics().string()));
+  log::info(concat("checkpoint: ", folder.checkpoint("last").string(),
+                   ", best: ", folder.checkpoint("best").string()));
+  log::info(concat("metrics: ", folder.metrics().string()));
 }
 
 void evaluate(const EvalCommand& command) {
@@ -133,7 +133,7 @@ void evaluate(const EvalCommand& command) {
                        (command.weights == WeightChoice::kAuto && prefers_ema(checkpoint));
   if (use_ema && checkpoint.ema.empty()) {
     throw UsageError(
-        str(source, " holds no averaged weights (ema.enabled was false); use --weights model"));
+        concat(source, " holds no averaged weights (ema.enabled was false); use --weights model"));
   }
   const auto group = dist::make_process_group();
   const auto task = build_task(config, *group, /*for_training=*/false);
@@ -148,7 +148,7 @@ void evaluate(const EvalCommand& command) {
   std::string line = use_ema ? "averaged weights:" : "model weights:";
   for (const auto& [name, value] : metrics) {
     result[name] = value;
-    line += str(" ", name, " ", fixed(value, name == "loss" ? 4 : 2));
+    line += concat(" ", name, " ", fixed(value, name == "loss" ? 4 : 2));
   }
   std::cout << line << "\n";
   if (command.json) write_atomically(*command.json, result.dump(2) + "\n");

@@ -82,13 +82,13 @@ void describe(config::Visitor& v, RunConfig& c) {
 void check(const RunConfig& c, config::Problems& problems) {
   if (c.data.channels != c.model.in_channels) {
     problems.add("data.channels",
-                 str("the images have ", c.data.channels, " channels and the model takes ",
-                     c.model.in_channels, " (model.in_channels); make them equal"));
+                 concat("the images have ", c.data.channels, " channels and the model takes ",
+                        c.model.in_channels, " (model.in_channels); make them equal"));
   }
   if (c.schedule.warmup_epochs > static_cast<double>(c.train.epochs)) {
     problems.add("schedule.warmup_epochs",
-                 str("a warm-up of ", c.schedule.warmup_epochs, " epochs is longer than the ",
-                     c.train.epochs, " epochs of train.epochs"));
+                 concat("a warm-up of ", c.schedule.warmup_epochs, " epochs is longer than the ",
+                        c.train.epochs, " epochs of train.epochs"));
   }
   if (c.schedule.lr_epoch_offset && !c.schedule.per_epoch) {
     problems.add("schedule.lr_epoch_offset", "has no meaning without per_epoch: true");

@@ -14,11 +14,11 @@ c10::Device choose_device(const std::string& name) {
   if (name == "cpu") return c10::kCPU;
   const bool is_auto = name == "auto";
   if (!is_auto && name != "cuda" && !name.starts_with("cuda:")) {
-    throw UsageError(str("device: unknown device '", name, "'; use auto, cpu, cuda, or cuda:N"));
+    throw UsageError(concat("device: unknown device '", name, "'; use auto, cpu, cuda, or cuda:N"));
   }
   const auto unavailable = [&](const std::string& why) -> c10::Device {
     if (!is_auto)
-      throw UsageError(str("device: ", name, " was asked for, but ", why, "; use device: cpu"));
+      throw UsageError(concat("device: ", name, " was asked for, but ", why, "; use device: cpu"));
     return c10::kCPU;
   };
   if (!at::hasCUDA()) return unavailable("there is no CUDA device, or this LibTorch has no CUDA");
@@ -33,7 +33,7 @@ c10::Device choose_device(const std::string& name) {
     if (digits.empty() || digits.size() > 3 ||
         digits.find_first_not_of("0123456789") != std::string::npos ||
         std::stoll(digits) >= at::detail::getCUDAHooks().deviceCount()) {
-      throw UsageError(str("device: there is no ", name, "; GPUs are numbered from cuda:0"));
+      throw UsageError(concat("device: there is no ", name, "; GPUs are numbered from cuda:0"));
     }
     index = std::stoll(digits);
   }

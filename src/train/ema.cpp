@@ -37,7 +37,7 @@ void Ema::load(const nn::Weights& weights, const std::string& source) {
   for (auto& [name, average] : average_) {
     const auto found = weights.find(name);
     if (found == weights.end() || found->second.sizes() != average.sizes()) {
-      throw Error(str(
+      throw Error(concat(
           source, ": its averaged weights do not fit this model (", name,
           "); resume with the configuration that it was trained with, or with ema.enabled=false"));
     }

@@ -32,7 +32,7 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& path, int64_t last_ste
 void MetricsWriter::write(const nlohmann::ordered_json& line) {
   VIM_CHECK(line.contains("step"));
   file_ << line.dump() << std::endl;
-  if (!file_) throw Error(str(path_.string(), ": cannot write: ", std::strerror(errno)));
+  if (!file_) throw Error(concat(path_.string(), ": cannot write: ", std::strerror(errno)));
 }
 
 }  // namespace vim::train

@@ -90,9 +90,9 @@ void AdamW::load_state(const std::map<std::string, at::Tensor>& state, const std
   for (auto& [name, tensor] : this->state()) {
     const auto found = state.find(name);
     if (found == state.end() || found->second.sizes() != tensor.sizes()) {
-      throw Error(str(source, ": its optimiser state does not fit this model (", name,
-                      found == state.end() ? " is missing" : " has another shape",
-                      "); resume with the configuration that it was trained with"));
+      throw Error(concat(source, ": its optimiser state does not fit this model (", name,
+                         found == state.end() ? " is missing" : " has another shape",
+                         "); resume with the configuration that it was trained with"));
     }
     tensor.copy_(found->second);
   }

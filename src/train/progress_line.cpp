@@ -35,11 +35,11 @@ std::string ProgressLine::text(int64_t step, double loss, double lr,
   const double elapsed = seconds_since(start_);
   const double per_step = elapsed / static_cast<double>(step - first_step_);
   const int64_t in_epoch = (step - 1) % steps_ + 1;
-  return str("epoch ", (step - 1) / steps_ + 1, "/", epochs_, "  step ", in_epoch, "/", steps_,
-             "  loss ", fixed(loss, 4), "  lr ", lr, "  ",
-             std::llround(images_per_step_ / per_step), " img/s  data wait ",
-             std::llround(100 * data_wait_seconds / elapsed), "%  ETA ",
-             as_duration(per_step * static_cast<double>(epochs_ * steps_ - step)));
+  return concat("epoch ", (step - 1) / steps_ + 1, "/", epochs_, "  step ", in_epoch, "/", steps_,
+                "  loss ", fixed(loss, 4), "  lr ", lr, "  ",
+                std::llround(images_per_step_ / per_step), " img/s  data wait ",
+                std::llround(100 * data_wait_seconds / elapsed), "%  ETA ",
+                as_duration(per_step * static_cast<double>(epochs_ * steps_ - step)));
 }
 
 }  // namespace vim::train

@@ -16,14 +16,14 @@ void RunFolder::remove_run() const {
   for (const fs::path& path : {config(), metrics(), checkpoints()}) {
     std::error_code problem;
     fs::remove_all(path, problem);
-    if (problem) throw Error(str(path.string(), ": cannot remove: ", problem.message()));
+    if (problem) throw Error(concat(path.string(), ": cannot remove: ", problem.message()));
   }
 }
 
 void RunFolder::create(const std::string& resolved_config) const {
   std::error_code problem;
   fs::create_directories(checkpoints(), problem);
-  if (problem) throw Error(str(checkpoints().string(), ": cannot create: ", problem.message()));
+  if (problem) throw Error(concat(checkpoints().string(), ": cannot create: ", problem.message()));
   write_atomically(config(), resolved_config);
 }
 

@@ -36,7 +36,7 @@ std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer
 
   std::ostringstream out;
   const auto line = [&](const std::string& name, const auto&... value) {
-    out << std::left << std::setw(16) << name << str(value...) << "\n";
+    out << std::left << std::setw(16) << name << concat(value...) << "\n";
   };
   line("model", model.name, ", ", with_separators(parameters), " parameters");
   line("tokens", model.tokens(), " (", model.grid_height(), " x ", model.grid_width(), " patches, ",

@@ -22,9 +22,9 @@ namespace {
 int64_t count_steps(tasks::Task& task, const TrainConfig& config) {
   const int64_t batches = task.train_loader().batches_per_epoch();
   if (batches < config.accumulation) {
-    throw UsageError(str("data.batch_size: an epoch has only ", batches,
-                         " full batches, too few for a step of ", config.accumulation,
-                         "; take a smaller batch or train.accumulation"));
+    throw UsageError(concat("data.batch_size: an epoch has only ", batches,
+                            " full batches, too few for a step of ", config.accumulation,
+                            "; take a smaller batch or train.accumulation"));
   }
   return batches / config.accumulation;
 }
@@ -53,9 +53,9 @@ void Trainer::resume(const Checkpoint& checkpoint, const std::string& source) {
   if (ema_) ema_->load(checkpoint.ema, source);
   progress_ = checkpoint.progress;
   if (progress_.step != progress_.epoch * steps_per_epoch() + progress_.step_in_epoch) {
-    throw Error(str(source, ": it was written with another number of steps an epoch (now ",
-                    steps_per_epoch(),
-                    "); resume with the data, data.batch_size and train.accumulation of that run"));
+    throw Error(concat(
+        source, ": it was written with another number of steps an epoch (now ", steps_per_epoch(),
+        "); resume with the data, data.batch_size and train.accumulation of that run"));
   }
 }
 
@@ -125,8 +125,8 @@ void Trainer::log_step(double loss) {
 void Trainer::require_finite(double loss) const {
   if (std::isfinite(loss)) return;
   throw Error(
-      str("step ", progress_.step, ": the loss is ", loss,
-          "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
+      concat("step ", progress_.step, ": the loss is ", loss,
+             "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
 }
 
 void Trainer::finish_epoch() {
@@ -142,13 +142,13 @@ void Trainer::finish_epoch() {
                                    {"epoch", progress_.epoch}, {"train_loss", loss},
                                    {"seconds", seconds},       {"images_per_second", rate}};
   std::string message =
-      str("epoch ", progress_.epoch, "/", config_.train.epochs, ": loss ", fixed(loss, 4), ", ",
-          std::llround(rate), " img/s, ", as_duration(seconds));
+      concat("epoch ", progress_.epoch, "/", config_.train.epochs, ": loss ", fixed(loss, 4), ", ",
+             std::llround(rate), " img/s, ", as_duration(seconds));
   const int64_t every = config_.train.evaluate_every_epochs;
   if (finished() || (every > 0 && progress_.epoch % every == 0)) {
     for (const auto& [name, value] : evaluate()) {
       record[name] = value;
-      message += str(", ", name, " ", fixed(value, name.ends_with("loss") ? 4 : 2));
+      message += concat(", ", name, " ", fixed(value, name.ends_with("loss") ? 4 : 2));
     }
   }
   metrics_->write(record);
@@ -190,8 +190,8 @@ void Trainer::stop_if_asked() {
   const int signal = stop_requested();
   if (signal == 0 || finished()) return;
   save("last");
-  throw Stopped(str("stopped by signal ", signal, " after step ", progress_.step, "; saved in ",
-                    folder_.checkpoint("last").string(), ", go on with --resume"),
+  throw Stopped(concat("stopped by signal ", signal, " after step ", progress_.step, "; saved in ",
+                       folder_.checkpoint("last").string(), ", go on with --resume"),
                 signal);
 }
 

@@ -108,7 +108,7 @@ inline void describe(vim::config::Visitor& v, Optim& c) {
 }
 
 inline void check(const Optim& c, vim::config::Problems& problems) {
-  if (c.min_lr > c.lr) problems.add("min_lr", vim::str("is above optim.lr, which is ", c.lr));
+  if (c.min_lr > c.lr) problems.add("min_lr", vim::concat("is above optim.lr, which is ", c.lr));
 }
 
 inline void describe(vim::config::Visitor& v, Model& c) {

@@ -12,7 +12,7 @@ struct Journal;  // all problems, and the place of every value that was set
 
 // Stands at one path of the config and takes problems about it. A cross-field rule is a function
 //   void check(const OptimConfig& c, config::Problems& problems) {
-//     if (c.min_lr > c.lr) problems.add("min_lr", str("is above lr (", c.lr, ")"));
+//     if (c.min_lr > c.lr) problems.add("min_lr", concat("is above lr (", c.lr, ")"));
 //   }
 // beside `describe`. It is called after the last layer, if nothing else is wrong within the struct.
 class Problems {

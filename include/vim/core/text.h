@@ -10,7 +10,7 @@ namespace vim {
 
 // The parts, one after another, as `<<` writes them.
 template <class... Parts>
-std::string str(const Parts&... parts) {
+std::string concat(const Parts&... parts) {
   std::ostringstream out;
   (out << ... << parts);
   return std::move(out).str();
