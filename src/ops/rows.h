@@ -1,4 +1,4 @@
-// How tensors reach the CPU kernels.
+// How tensors reach the kernels.
 #pragma once
 
 #include <stdint.h>
