@@ -94,7 +94,19 @@ void train(const TrainCommand& command) {
         "--output"));
   }
   const auto group = dist::make_process_group();
+  std::optional<RunLock> lock;
+  const auto lock_folder = [&] {
+    if (group->is_main() && !command.dry_run && !lock) lock.emplace(folder);
+  };
+  // A new folder comes once the data are open, so that a mistake leaves none.
+  if (fs::exists(folder.root())) lock_folder();
   const std::optional<FoundCheckpoint> start = find_start(command, folder);
+  if (start && !command.dry_run && start->path == folder.checkpoint("last") &&
+      start->checkpoint.progress.epoch >= command.config.train.epochs) {
+    log::info(concat(folder.root().string(), ": already finished ", command.config.train.epochs,
+                     " epochs; raise train.epochs to train on"));
+    return;
+  }
   const auto task = build_task(command.config, *group, /*for_training=*/true);
   Trainer trainer(command.config, *task, *group, folder);
   const std::string resolved = config::dump(command.config);
@@ -109,10 +121,7 @@ void train(const TrainCommand& command) {
     std::cout << summary(command.config, *task, trainer, folder);
     return;
   }
-  if (trainer.finished()) {
-    log::info(concat(folder.root().string(), ": already finished ", command.config.train.epochs,
-                     " epochs"));
-  }
+  lock_folder();
   if (command.overwrite) folder.remove_run();
   folder.create(resolved);
   trainer.run();

@@ -1,5 +1,12 @@
 #include "train/run_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
@@ -25,6 +32,36 @@ void RunFolder::create(const std::string& resolved_config) const {
   fs::create_directories(checkpoints(), problem);
   if (problem) throw Error(concat(checkpoints().string(), ": cannot create: ", problem.message()));
   write_atomically(config(), resolved_config);
+}
+
+RunLock::RunLock(const RunFolder& folder) {
+  std::error_code problem;
+  fs::create_directories(folder.root(), problem);
+  if (problem) throw Error(concat(folder.root().string(), ": cannot create: ", problem.message()));
+  const std::string path = folder.lock().string();
+  descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) throw Error(concat(path, ": cannot open: ", std::strerror(errno)));
+  if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    const int reason = errno;
+    close(descriptor_);
+    if (reason != EWOULDBLOCK) {
+      throw Error(concat(path, ": cannot lock: ", std::strerror(reason)));
+    }
+    throw Error(concat(folder.root().string(), ": process ", read_file(path),
+                       " is training into this folder; wait for it, stop it, or choose another "
+                       "--output"));
+  }
+  const std::string process = std::to_string(getpid());
+  if (ftruncate(descriptor_, 0) != 0 ||
+      pwrite(descriptor_, process.data(), process.size(), 0) != std::ssize(process)) {
+    const int reason = errno;
+    close(descriptor_);
+    throw Error(concat(path, ": cannot write: ", std::strerror(reason)));
+  }
+}
+
+RunLock::~RunLock() {
+  close(descriptor_);
 }
 
 }  // namespace vim::train

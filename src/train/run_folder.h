@@ -3,6 +3,7 @@
 //   config.yaml          the resolved configuration
 //   metrics.jsonl        one JSON object a line
 //   checkpoints/         last.safetensors, best.safetensors, epoch_0010.safetensors, ...
+//   run.lock             held by the process that writes here; its text is that process's number
 #pragma once
 
 #include <filesystem>
@@ -17,6 +18,7 @@ class RunFolder {
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path config() const { return root_ / "config.yaml"; }
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
+  std::filesystem::path lock() const { return root_ / "run.lock"; }
   std::filesystem::path checkpoints() const { return root_ / "checkpoints"; }
   std::filesystem::path checkpoint(const std::string& name) const {
     return checkpoints() / (name + ".safetensors");
@@ -33,6 +35,20 @@ class RunFolder {
 
  private:
   std::filesystem::path root_;
+};
+
+// The right to write into a run's folder, for as long as this lives. The kernel takes it back from
+// a process that was killed.
+class RunLock {
+ public:
+  // Makes the folder where it is missing. Error where another process holds it.
+  explicit RunLock(const RunFolder& folder);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int descriptor_;
 };
 
 }  // namespace vim::train

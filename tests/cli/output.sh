@@ -19,8 +19,26 @@ grep -c '"kind":"epoch"' "$run/metrics.jsonl" | grep -qx 3 || fail "not three ep
 
 expect 2 train
 says "--resume"
+
+# A finished run is left as it is, even where its data are gone.
+cp -rp "$run" "$scratch/finished"
+mv "$scratch/data" "$scratch/hidden"
 expect 0 train --resume
 says "already finished"
+mv "$scratch/hidden" "$scratch/data"
+diff -r --exclude run.lock "$run" "$scratch/finished" || fail "a finished run was changed"
+
+# One process a folder.
+(exec "$bin/vim-train" --config "$scratch/c.yaml" --output "$run" --resume --set train.epochs=1000) >/dev/null 2>&1 &
+pid=$!
+for ((i = 0; i < 100; ++i)); do
+  [ "$(cat "$run/run.lock")" = "$pid" ] && break
+  sleep 0.05
+done
+expect 1 train --resume
+says "$run: process $pid is training into this folder"
+kill -9 "$pid"
+wait "$pid" 2>/dev/null || true
 touch "$run/notes.txt"
 expect 0 train --overwrite
 [ -e "$run/notes.txt" ] || fail "--overwrite removed a file that is not ours"
