@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
+#include "io/input_file.h"
+#include "io/malformed.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
@@ -47,11 +46,6 @@ struct Entry {
   std::vector<int64_t> shape;
   uint64_t begin;
   uint64_t end;
-};
-
-// A violation of the format, without the file's name.
-struct Malformed {
-  std::string what;
 };
 
 std::string the_tensor(std::string_view name) {
@@ -171,11 +165,6 @@ std::map<std::string, std::string> parse_metadata(const json& fields) {
   return metadata;
 }
 
-void read_exactly(std::istream& file, void* data, uint64_t size) {
-  file.read(static_cast<char*>(data), static_cast<std::streamsize>(size));
-  if (static_cast<uint64_t>(file.gcount()) != size) throw Malformed{"it ends too early"};
-}
-
 at::Tensor read_tensor(std::istream& file, const Entry& entry) {
   const at::Tensor tensor = at::empty(entry.shape, at::TensorOptions(entry.type));
   read_exactly(file, tensor.data_ptr(), entry.end - entry.begin);
@@ -257,13 +246,9 @@ std::string make_header(const fs::path& path, const TensorFile& content,
 }  // namespace
 
 TensorFile read_safetensors(const fs::path& path) {
-  std::error_code error;
-  const uint64_t size = fs::file_size(path, error);
-  if (error) throw Error(concat(path.string(), ": cannot open: ", error.message()));
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(concat(path.string(), ": cannot open: ", std::strerror(errno)));
+  InputFile file(path);
   try {
-    return read(file, size);
+    return read(file.stream, file.size);
   } catch (const Malformed& malformed) {
     throw Error(concat(path.string(), ": not a safetensors file: ", malformed.what));
   }

@@ -68,6 +68,16 @@ void describe(config::Visitor& v, ModelConfig& c) {
     "Stochastic depth: probability of skipping the last block for a sample, rising linearly from 0 "
     "at the first.",
     config::below_one);
+  v("init_from", c.init_from,
+    "Weights to start from: a checkpoint of vim-train, or a .safetensors or .pth file of the "
+    "official code. Another number of classes gets a new head, another grid of patches a resized "
+    "position embedding. Empty: start from random weights.");
+  v("init_ema", c.init_ema, "Of init_from, take the averaged weights.");
+  v("init_partial", c.init_partial,
+    "Start although init_from lacks weights of this model or has others; else that is an error.");
+  v("pos_interp", c.pos_interp,
+    "How init_from's position embedding is resized: class_aware, or official, which takes the "
+    "first row for the class token's and mixes the real one's with its neighbours.");
   v("quirks", c.quirks, "Flaws of the official code, for numbers that depend on them.");
 }
 

@@ -4,21 +4,11 @@
 
 #include <vector>
 
+#include "nn/names.h"
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 
 namespace vim::nn {
-namespace {
-
-// A list of a few names, and how many more there are.
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 3;
-  std::string text = join(std::span(names).first(std::min(names.size(), kShown)), ", ");
-  if (names.size() > kShown) text += concat(" and ", names.size() - kShown, " more");
-  return text;
-}
-
-}  // namespace
 
 Weights weights_of(const torch::nn::Module& model) {
   Weights weights;

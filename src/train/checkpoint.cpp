@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/hash.h"
 #include "vim/core/log.h"
@@ -114,8 +115,26 @@ Checkpoint load_checkpoint(const fs::path& path) {
   }
 }
 
-bool prefers_ema(const Checkpoint& checkpoint) {
-  return checkpoint.progress.ema_headline > checkpoint.progress.headline;
+RunConfig config_of(const Checkpoint& checkpoint, const std::string& source,
+                    const std::vector<std::string>& overrides) {
+  return config::load_text<RunConfig>(checkpoint.config, "the configuration in " + source,
+                                      overrides);
+}
+
+bool chooses_ema(const Checkpoint& checkpoint, WeightChoice choice, const std::string& source) {
+  const Progress& progress = checkpoint.progress;
+  const bool ema = choice == WeightChoice::kEma ||
+                   (choice == WeightChoice::kAuto && progress.ema_headline > progress.headline);
+  if (ema && checkpoint.ema.empty()) {
+    throw UsageError(concat(
+        source, " holds no averaged weights (ema.enabled was false); take those of the model"));
+  }
+  return ema;
+}
+
+const nn::Weights& chosen_weights(const Checkpoint& checkpoint, WeightChoice choice,
+                                  const std::string& source) {
+  return chooses_ema(checkpoint, choice, source) ? checkpoint.ema : checkpoint.model;
 }
 
 std::optional<FoundCheckpoint> newest_checkpoint(const fs::path& folder) {

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "vim/nn/weights.h"
+#include "vim/train/config.h"
+#include "vim/train/predictor.h"
 
 namespace vim::train {
 
@@ -42,9 +44,16 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 // Throws Error, naming the file, where it is unreadable, damaged or not one of ours.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
 
-// Whether the averaged weights did better than the model's in the last evaluation before this
-// checkpoint.
-bool prefers_ema(const Checkpoint& checkpoint);
+// The configuration that it was trained with, changed by `overrides` ("a.b=c"). `source` names the
+// checkpoint in errors, as below.
+RunConfig config_of(const Checkpoint& checkpoint, const std::string& source,
+                    const std::vector<std::string>& overrides);
+
+// Whether `choice` means the averaged weights: where it is kAuto, if they did better than the
+// model's in the last evaluation before this checkpoint. Throws UsageError where there are none.
+bool chooses_ema(const Checkpoint& checkpoint, WeightChoice choice, const std::string& source);
+const nn::Weights& chosen_weights(const Checkpoint& checkpoint, WeightChoice choice,
+                                  const std::string& source);
 
 struct FoundCheckpoint {
   std::filesystem::path path;

@@ -20,6 +20,8 @@
 #include "vim/core/log.h"
 #include "vim/core/random.h"
 #include "vim/core/text.h"
+#include "vim/io/tensor_file.h"
+#include "vim/nn/import.h"
 
 namespace fs = std::filesystem;
 
@@ -52,6 +54,18 @@ void require_classes(const std::vector<std::string>& expected,
   }
   throw Error(concat(source, ": its classes are not those of the data (", difference,
                      "); give the data set that it was trained on"));
+}
+
+// The weights that model.init_from names, in place of random ones.
+void initialize(torch::nn::Module& model, const nn::ModelConfig& config) {
+  const nn::Weights weights = nn::find_weights(io::read_tensors(config.init_from), config.init_ema);
+  if (weights.empty()) {
+    throw UsageError(
+        concat("model.init_from: ", config.init_from, " holds no ",
+               config.init_ema ? "averaged weights; set model.init_ema: false" : "weights"));
+  }
+  const nn::ImportReport report = nn::import_weights(model, config, weights, config.init_from);
+  log::info(concat(config.init_from, ": ", report.text()));
 }
 
 std::vector<std::string> sorted_lines(const std::string& text) {
@@ -108,6 +122,9 @@ void train(const TrainCommand& command) {
     return;
   }
   const auto task = build_task(command.config, *group, /*for_training=*/true);
+  if (!start && !command.config.model.init_from.empty()) {
+    initialize(task->model(), command.config.model);
+  }
   Trainer trainer(command.config, *task, *group, folder);
   const std::string resolved = config::dump(command.config);
   if (start) {
@@ -135,19 +152,12 @@ void evaluate(const EvalCommand& command) {
   const Checkpoint checkpoint = load_checkpoint(command.checkpoint);
   std::vector<std::string> overrides = command.overrides;
   if (command.data_root) overrides.push_back("data.root=" + *command.data_root);
-  const RunConfig config =
-      config::load_text<RunConfig>(checkpoint.config, "the configuration in " + source, overrides);
-
-  const bool use_ema = command.weights == WeightChoice::kEma ||
-                       (command.weights == WeightChoice::kAuto && prefers_ema(checkpoint));
-  if (use_ema && checkpoint.ema.empty()) {
-    throw UsageError(
-        concat(source, " holds no averaged weights (ema.enabled was false); use --weights model"));
-  }
+  const RunConfig config = config_of(checkpoint, source, overrides);
+  const bool use_ema = chooses_ema(checkpoint, command.weights, source);
   const auto group = dist::make_process_group();
   const auto task = build_task(config, *group, /*for_training=*/false);
   require_classes(checkpoint.classes, task->classes(), source);
-  nn::load_weights(task->model(), use_ema ? checkpoint.ema : checkpoint.model, source);
+  nn::load_weights(task->model(), chosen_weights(checkpoint, command.weights, source), source);
 
   const tasks::Metrics metrics = task->evaluate();
   nlohmann::ordered_json result = {{"checkpoint", source},

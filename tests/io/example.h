@@ -7,8 +7,7 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 
-#include <catch2/catch.hpp>
-
+#include "support/catch.h"
 #include "vim/io/safetensors.h"
 
 namespace vim::test {

@@ -1,8 +1,8 @@
 // The format's own implementation as the oracle; skipped where it is not installed.
-#include <catch2/catch.hpp>
 #include <cstdlib>
 
 #include "io/example.h"
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/io/safetensors.h"
 

@@ -6,12 +6,12 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
 #include <vector>
 
 #include "io/example.h"
+#include "support/catch.h"
 #include "support/support.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"

@@ -2,23 +2,14 @@
 // bytes. https://github.com/huggingface/safetensors#format
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <filesystem>
-#include <map>
-#include <string>
+#include "vim/io/tensor_file.h"
 
 namespace vim::io {
 
-struct TensorFile {
-  using Tensors = std::map<std::string, at::Tensor>;
-  Tensors tensors;                              // as read: on the CPU, contiguous, sharing nothing
-  std::map<std::string, std::string> metadata;  // the header's `__metadata__`
-};
-
 // Reads F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL. Trusts nothing: sizes are checked
 // before anything is allocated, and every violation of the format is one Error that names the file
-// and what is wrong.
+// and what is wrong. Tensors are contiguous and share nothing; the metadata are the header's
+// `__metadata__`.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
 // Writes whole or not at all (core/file.h); equal content gives equal bytes. Tensors may lie on any

@@ -31,6 +31,12 @@ enum class Pool { kMean, kMax, kLast };
 enum class Rotary { kNone, kInput, kInputAndResidual };
 enum class Norm { kRms, kLayer };
 
+// How a position embedding of another grid is resized.
+enum class PositionInterpolation {
+  kClassAware,  // the patches as a grid; a class token's row goes where the class token goes
+  kOfficial,    // the first row is taken for the class token's, wherever that is
+};
+
 // Flaws of the official code that a published number may depend on. All off: the sane behaviour.
 struct ModelQuirks {
   bool zero_dt_proj_b_bias = false;
@@ -66,6 +72,10 @@ struct ModelConfig {
   bool divide_out = true;
   double drop_rate = 0;
   double drop_path_rate = 0;
+  std::string init_from;
+  bool init_ema = false;
+  bool init_partial = false;
+  PositionInterpolation pos_interp = PositionInterpolation::kClassAware;
   ModelQuirks quirks;
 
   int64_t patch_stride() const { return stride.value_or(patch_size); }
@@ -119,6 +129,10 @@ inline constexpr auto enum_names<nn::Rotary> = named<nn::Rotary>({{nn::Rotary::k
                                                                   {nn::Rotary::kInput, "input"},
                                                                   {nn::Rotary::kInputAndResidual,
                                                                    "input_and_residual"}});
+template <>
+inline constexpr auto enum_names<nn::PositionInterpolation> =
+    named<nn::PositionInterpolation>({{nn::PositionInterpolation::kClassAware, "class_aware"},
+                                      {nn::PositionInterpolation::kOfficial, "official"}});
 template <>
 inline constexpr auto enum_names<nn::Norm> = named<nn::Norm>({{nn::Norm::kRms, "rms"},
                                                               {nn::Norm::kLayer, "layer"}});

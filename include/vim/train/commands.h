@@ -1,4 +1,4 @@
-// What vim-train and vim-eval do, from a configuration to the last line.
+// What vim-train, vim-eval and vim-infer do, from a configuration to the last line.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "vim/train/config.h"
+#include "vim/train/predictor.h"
 
 namespace vim::train {
 
@@ -21,8 +22,6 @@ struct TrainCommand {
 };
 void train(const TrainCommand& command);
 
-enum class WeightChoice { kAuto, kModel, kEma };
-
 struct EvalCommand {
   std::filesystem::path checkpoint;
   std::optional<std::string> data_root;
@@ -31,5 +30,17 @@ struct EvalCommand {
   std::optional<std::filesystem::path> json;
 };
 void evaluate(const EvalCommand& command);
+
+struct InferCommand {
+  std::optional<std::filesystem::path> checkpoint;  // or both of the following
+  std::optional<std::filesystem::path> weights, config;
+  std::vector<std::string> overrides;  // "a.b=c"
+  WeightChoice choice = WeightChoice::kAuto;
+  std::vector<std::filesystem::path> images;  // files and folders
+  int64_t top_k = 5;
+  std::optional<std::filesystem::path> json, features;
+  std::optional<std::filesystem::path> tensor, output;  // in place of images
+};
+void infer(const InferCommand& command);
 
 }  // namespace vim::train
