@@ -10,15 +10,8 @@
 #include <numbers>
 #include <vector>
 
+#include "data/clones.h"
 #include "vim/core/error.h"
-
-// The inner loops are compiled for AVX2 too and chosen when the program starts. Sanitizers are not
-// up at that moment.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define VIM_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define VIM_CLONES
-#endif
 
 namespace vim::data {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <opencv2/core.hpp>
 
 #include "data/resize.h"
@@ -75,6 +76,24 @@ cv::Mat cut(const cv::Mat& image, cv::Rect rect) {
   return out;
 }
 
+// The same, mirrored at the outermost pixels.
+cv::Mat cut_mirrored(const cv::Mat& image, cv::Rect rect) {
+  const auto mirrored = [](int i, int count) {
+    const int period = std::max(1, 2 * (count - 1));
+    const int folded = std::abs(i) % period;
+    return std::min(folded, period - folded) % count;
+  };
+  cv::Mat out(rect.size(), image.type());
+  const size_t pixel = image.elemSize();
+  for (int y = 0; y < rect.height; ++y) {
+    const uint8_t* in = image.ptr(mirrored(rect.y + y, image.rows));
+    for (int x = 0; x < rect.width; ++x) {
+      std::memcpy(out.ptr(y) + x * pixel, in + mirrored(rect.x + x, image.cols) * pixel, pixel);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 void describe(config::Visitor& v, Resize& c) {
@@ -138,6 +157,29 @@ void PaddedShift::apply(Sample& sample, const InputSize&, RandomStream& random) 
   const auto draw = [&] { return static_cast<int>(random.below(2 * pixels + 1) - pixels); };
   const int dx = draw(), dy = draw();
   sample.image = cut(sample.image, {dx, dy, sample.image.cols, sample.image.rows});
+}
+
+void describe(config::Visitor& v, RandomCrop& c) {
+  v("size", c.size, "Side of the result in pixels; auto: the model's input.", at_least(1));
+  v("padding", c.padding, "Width of the border that the crop may reach into.",
+    config::between(0, 4096));
+  v("border", c.border, "What stands there: black, or the image mirrored.");
+}
+
+void RandomCrop::apply(Sample& sample, const InputSize& input, RandomStream& random) const {
+  const cv::Size crop = target(size, input);
+  const int border_width = static_cast<int>(padding);
+  const cv::Size room = sample.image.size() + cv::Size(2 * border_width, 2 * border_width) - crop;
+  if (room.width < 0 || room.height < 0) {
+    throw Error(str(sample.image.cols, " x ", sample.image.rows,
+                    " pixels are too few for a crop of ", crop.width, " x ", crop.height,
+                    "; put a resize before random_crop"));
+  }
+  const int left = static_cast<int>(random.below(room.width + 1)) - border_width;
+  const int top = static_cast<int>(random.below(room.height + 1)) - border_width;
+  const cv::Rect part = {left, top, crop.width, crop.height};
+  sample.image =
+      border == Border::kBlack ? cut(sample.image, part) : cut_mirrored(sample.image, part);
 }
 
 void describe(config::Visitor& v, Flip& c) {

@@ -4,11 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "vim/config/visitor.h"
+#include "vim/data/filter.h"
 
 namespace vim {
 class RandomStream;
@@ -24,11 +26,11 @@ struct InputSize {
   int64_t width = 0;
 };
 
-// Pillow's filters; bicubic is the one with a = -0.5.
-enum class Filter { kNearest, kBox, kBilinear, kBicubic, kLanczos };
+// What stands beyond the edge: black, or the image mirrored at its outermost pixels.
+enum class Border { kBlack, kReflect };
 
 // To add a transform: a struct here, its name in Transform below, its `describe` and `apply` in
-// src/data/transforms.cpp. `apply` replaces sample.image, and never writes into it: a data set may
+// src/data. `apply` replaces sample.image, and never writes into it: a data set may
 // own the pixels. The random numbers it draws are a function of the seed, the epoch and the sample.
 
 struct Resize {
@@ -79,14 +81,66 @@ struct Flip {
   bool operator==(const Flip&) const = default;
 };
 
-using Transform = std::variant<Resize, CenterCrop, RandomResizedCrop, PaddedShift, Flip>;
+struct RandomCrop {
+  static constexpr std::string_view kName = "random_crop";
+  static constexpr std::string_view kDoc =
+      "Cut out a square or the model's input size anywhere in the image with its border; after "
+      "resize: {crop_fraction: 1}, the simple random crop of DeiT III.";
+  std::optional<int64_t> size;
+  int64_t padding = 4;
+  Border border = Border::kReflect;
+  void apply(Sample& sample, const InputSize& input, RandomStream& random) const;
+  bool operator==(const RandomCrop&) const = default;
+};
+
+struct RandAugment {
+  static constexpr std::string_view kName = "rand_augment";
+  static constexpr std::string_view kDoc = "Some random operations of timm's RandAugment.";
+  std::string policy = "rand-m9-mstd0.5-inc1";
+  Filter filter = Filter::kBicubic;
+  Color fill = {124, 116, 104};
+  void apply(Sample& sample, const InputSize& input, RandomStream& random) const;
+  bool operator==(const RandAugment&) const = default;
+};
+
+struct ThreeAugment {
+  static constexpr std::string_view kName = "three_augment";
+  static constexpr std::string_view kDoc =
+      "DeiT III's 3-Augment: one of grey, solarize, Gaussian blur.";
+  int64_t threshold = 128;
+  std::array<double, 2> radius = {0.1, 2.0};
+  void apply(Sample& sample, const InputSize& input, RandomStream& random) const;
+  bool operator==(const ThreeAugment&) const = default;
+};
+
+struct ColorJitter {
+  static constexpr std::string_view kName = "color_jitter";
+  static constexpr std::string_view kDoc =
+      "Brightness, contrast, saturation and hue changed at random, in random order, as "
+      "torchvision's ColorJitter.";
+  double brightness = 0.3;
+  double contrast = 0.3;
+  double saturation = 0.3;
+  double hue = 0;
+  void apply(Sample& sample, const InputSize& input, RandomStream& random) const;
+  bool operator==(const ColorJitter&) const = default;
+};
+
+using Transform = std::variant<Resize, CenterCrop, RandomResizedCrop, PaddedShift, RandomCrop, Flip,
+                               RandAugment, ThreeAugment, ColorJitter>;
 
 void describe(config::Visitor& v, Resize& c);
 void describe(config::Visitor& v, CenterCrop& c);
 void describe(config::Visitor& v, RandomResizedCrop& c);
 void describe(config::Visitor& v, PaddedShift& c);
+void describe(config::Visitor& v, RandomCrop& c);
 void describe(config::Visitor& v, Flip& c);
+void describe(config::Visitor& v, RandAugment& c);
+void describe(config::Visitor& v, ThreeAugment& c);
+void describe(config::Visitor& v, ColorJitter& c);
 void check(const RandomResizedCrop& c, config::Problems& problems);
+void check(const RandAugment& c, config::Problems& problems);
+void check(const ThreeAugment& c, config::Problems& problems);
 
 // A list of transforms for a model's input.
 struct Pipeline {
@@ -100,11 +154,7 @@ struct Pipeline {
 namespace vim::config {
 
 template <>
-inline constexpr auto enum_names<data::Filter> =
-    named<data::Filter>({{data::Filter::kNearest, "nearest"},
-                         {data::Filter::kBox, "box"},
-                         {data::Filter::kBilinear, "bilinear"},
-                         {data::Filter::kBicubic, "bicubic"},
-                         {data::Filter::kLanczos, "lanczos"}});
+inline constexpr auto enum_names<data::Border> =
+    named<data::Border>({{data::Border::kBlack, "black"}, {data::Border::kReflect, "reflect"}});
 
 }  // namespace vim::config
