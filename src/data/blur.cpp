@@ -22,11 +22,12 @@ struct Box {
 // The box whose repetition has the variance of a Gaussian (Gwosdek et al., "Theoretical foundations
 // of Gaussian convolution by extended box filtering", 2011). In Pillow's single precision.
 Box box_for(double radius) {
-  const auto sigma2 = static_cast<float>(radius * radius / kPasses);
+  const auto r = static_cast<float>(radius);
+  const float sigma2 = r * r / kPasses;
   const auto length = static_cast<float>(std::sqrt(12.0 * sigma2 + 1.0));
   const auto whole = static_cast<float>(std::floor((length - 1.0) / 2.0));
-  const float part = (2 * whole + 1) * (whole * (whole + 1) - 3 * sigma2) /
-                     (6 * (sigma2 - (whole + 1) * (whole + 1)));
+  auto part = static_cast<float>((2 * whole + 1) * (whole * (whole + 1) - 3.0 * sigma2));
+  part = static_cast<float>(part / (6.0 * (sigma2 - (whole + 1) * (whole + 1))));
   const float wanted = whole + part;
   const auto n = static_cast<int>(wanted);
   const auto inner = static_cast<uint32_t>(static_cast<float>(1 << 24) / (wanted * 2 + 1));

@@ -7,6 +7,13 @@
 
 namespace vim::data {
 
+// By the first bytes.
+bool is_jpeg(std::string_view bytes);
+bool is_png(std::string_view bytes);
+
+// 1 (grey), 3 or 4 (CMYK), or 0 where the header does not say.
+int jpeg_components(std::string_view bytes);
+
 // CV_8UC3, RGB. They throw Error with the reason alone.
 cv::Mat decode_jpeg(std::string_view bytes);
 cv::Mat decode_png(std::string_view bytes);

@@ -5,6 +5,7 @@
 
 #include "data/color_ops.h"
 #include "data/rand_augment.h"
+#include "data/warp.h"
 #include "vim/core/error.h"
 #include "vim/core/random.h"
 #include "vim/data/sample.h"
@@ -32,9 +33,7 @@ void check(const RandAugment& c, config::Problems& problems) {
   } catch (const Error& error) {
     problems.add("policy", error.what());
   }
-  if (c.filter != Filter::kBilinear && c.filter != Filter::kBicubic) {
-    problems.add("filter", "expected bilinear or bicubic");
-  }
+  if (!can_warp(c.filter)) problems.add("filter", "expected bilinear or bicubic");
 }
 
 void RandAugment::apply(Sample& sample, const InputSize&, RandomStream& random) const {

@@ -24,6 +24,13 @@ void describe(config::Visitor& v, DataConfig& c) {
     "On an image that cannot be read: stop; or skip it, with a count: training takes the next "
     "one.");
   v("train_transforms", c.train_transforms, "What happens to a training image, in order.");
+  v("repeats", c.repeats,
+    "Repeated augmentation: an epoch shows a part of the images, each so many times, transformed "
+    "anew; 3 in the DeiT recipe. Above 1 its length is the official one, whole multiples of 256 "
+    "images.",
+    config::between(1, 100));
+  v("erasing", c.erasing, "Random erasing in training images, on the device.");
+  v("mixing", c.mixing, "Mixup and CutMix of training batches, on the device.");
   v("eval_transforms", c.eval_transforms, "What happens to an evaluation image, in order.");
   v("mean", c.mean, "Mean of each channel, of values in 0..1; subtracted.");
   v("std", c.std, "Standard deviation of each channel; divides.", config::positive);

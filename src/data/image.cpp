@@ -36,6 +36,14 @@ cv::Mat to_rgb(const cv::Mat& grey) {
 
 }  // namespace
 
+bool is_jpeg(std::string_view bytes) {
+  return bytes.starts_with(kJpegMagic);
+}
+
+bool is_png(std::string_view bytes) {
+  return bytes.starts_with(kPngMagic);
+}
+
 void check_declared_size(int64_t width, int64_t height) {
   if (width < 1 || height < 1) throw Error("the image has no pixels");
   if (width > kMaxPixels / height) {
@@ -46,8 +54,8 @@ void check_declared_size(int64_t width, int64_t height) {
 
 cv::Mat decode_image(std::string_view bytes, int channels) {
   if (bytes.empty()) throw Error("the file is empty");
-  if (bytes.starts_with(kJpegMagic)) return with_channels(decode_jpeg(bytes), channels);
-  if (bytes.starts_with(kPngMagic)) return with_channels(decode_png(bytes), channels);
+  if (is_jpeg(bytes)) return with_channels(decode_jpeg(bytes), channels);
+  if (is_png(bytes)) return with_channels(decode_png(bytes), channels);
   throw Error("neither a JPEG nor a PNG by its first bytes");
 }
 

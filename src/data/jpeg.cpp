@@ -57,6 +57,16 @@ cv::Mat from_cmyk(const cv::Mat& inverted) {
 
 }  // namespace
 
+int jpeg_components(std::string_view bytes) {
+  const auto decoder = make_decoder();
+  int width = 0, height = 0, subsampling = 0, colorspace = 0;
+  tjDecompressHeader3(decoder.get(), reinterpret_cast<const unsigned char*>(bytes.data()),
+                      bytes.size(), &width, &height, &subsampling, &colorspace);
+  if (width < 1) return 0;
+  if (colorspace == TJCS_CMYK || colorspace == TJCS_YCCK) return 4;
+  return colorspace == TJCS_GRAY ? 1 : 3;
+}
+
 cv::Mat decode_jpeg(std::string_view bytes) {
   const auto decoder = make_decoder();
   const tjhandle handle = decoder.get();

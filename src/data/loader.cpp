@@ -70,6 +70,7 @@ class Loader::Impl {
   int64_t skipped() const { return samples_.skipped(); }
 
  private:
+  TrainingShare training_share() const;
   std::vector<Pick> order(int64_t epoch) const;
   void work(const std::stop_token& stop);
   bool has_work() const;
@@ -117,16 +118,21 @@ Loader::Impl::Impl(std::unique_ptr<const Dataset> dataset, Pipeline pipeline,
 }
 
 int64_t Loader::Impl::batches_per_epoch() const {
+  if (options_.training) return training_share().batches();
   const int64_t size = dataset().size(), world = options_.world;
-  if (options_.training) return size / (options_.batch_size * world);
   const int64_t share = (size - options_.rank + world - 1) / world;
   return (share + options_.batch_size - 1) / options_.batch_size;
+}
+
+TrainingShare Loader::Impl::training_share() const {
+  const auto& o = options_;
+  return {dataset().size(), o.batch_size, o.repeats, o.rank, o.world};
 }
 
 std::vector<Pick> Loader::Impl::order(int64_t epoch) const {
   const auto& o = options_;
   if (!o.training) return evaluation_order(dataset().size(), o.rank, o.world);
-  return training_order(dataset().size(), o.batch_size, o.seed, epoch, o.rank, o.world);
+  return training_order(training_share(), o.seed, epoch);
 }
 
 void Loader::Impl::begin(int64_t epoch, int64_t first_batch) {

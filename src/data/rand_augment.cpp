@@ -76,14 +76,14 @@ double number(std::string_view section, std::string_view value) {
   double result = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
   if (error != std::errc() || end != value.data() + value.size() || !(result >= 0)) {
-    throw Error(str("'", section, "' does not end with a number"));
+    throw Error(concat("'", section, "' does not end with a number"));
   }
   return result;
 }
 
 int64_t whole(std::string_view section, double value) {
   if (value != std::floor(value) || value > 1000) {
-    throw Error(str("'", section, "' does not end with a small whole number"));
+    throw Error(concat("'", section, "' does not end with a small whole number"));
   }
   return static_cast<int64_t>(value);
 }
@@ -97,7 +97,7 @@ void choose_set(RandAugmentPolicy& policy, std::string_view name) {
   } else if (name == "3a") {
     policy.choices = equal_chances({kSolarizeIncreasing, kDesaturate, kGaussianBlur});
   } else {
-    throw Error(str("unknown set 't", name, "'; there are tweights, t3a and t3aw"));
+    throw Error(concat("unknown set 't", name, "'; there are tweights, t3a and t3aw"));
   }
 }
 
@@ -115,12 +115,13 @@ void read_section(RandAugmentPolicy& policy, std::string_view section, bool& inc
   } else if (key == "mmax") {
     policy.largest = value;
   } else if (key == "p") {
-    if (value > 1) throw Error(str("'", section, "' is no probability"));
+    if (value > 1) throw Error(concat("'", section, "' is no probability"));
     policy.p = value;
   } else if (key == "inc") {
     increases = value != 0;
   } else {
-    throw Error(str("unknown section '", section, "'; there are m, n, mstd, mmax, inc, p and t"));
+    throw Error(
+        concat("unknown section '", section, "'; there are m, n, mstd, mmax, inc, p and t"));
   }
 }
 
@@ -140,8 +141,8 @@ RandAugmentPolicy parse_rand_augment(std::string_view text) {
   }
   if (policy.choices.empty()) policy.choices = increases ? increasing() : standard();
   if (policy.weighted && policy.count > static_cast<int64_t>(policy.choices.size())) {
-    throw Error(str("n", policy.count, " is more than the ", policy.choices.size(),
-                    " operations of the set, of which none is drawn twice"));
+    throw Error(concat("n", policy.count, " is more than the ", policy.choices.size(),
+                       " operations of the set, of which none is drawn twice"));
   }
   return policy;
 }

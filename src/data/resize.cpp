@@ -1,4 +1,4 @@
-// Two passes, along rows and then along columns, in Pillow's fixed point
+// Two passes, along rows and along columns, in Pillow's fixed point
 // (src/libImaging/Resample.c): weights have 22 fractional bits, and the image between the passes 8
 // bits a channel.
 #include "data/resize.h"
@@ -227,6 +227,12 @@ cv::Mat resize_nearest(const cv::Mat& image, cv::Size size) {
   return out;
 }
 
+// Pillow 13's choice. It shows where the image between the passes is rounded and cut off.
+bool columns_first(cv::Size from, cv::Size to) {
+  const int64_t lost_rows = int64_t{from.height} - to.height;
+  return lost_rows > 0 && lost_rows > 2 * (int64_t{from.width} - to.width);
+}
+
 }  // namespace
 
 cv::Mat resize(const cv::Mat& image, cv::Size size, Filter filter) {
@@ -235,6 +241,7 @@ cv::Mat resize(const cv::Mat& image, cv::Size size, Filter filter) {
   if (image.size() == size) return image;
   if (filter == Filter::kNearest) return resize_nearest(image, size);
   cv::Mat out = image;
+  if (columns_first(image.size(), size)) out = resize_height(out, size.height, filter);
   if (size.width != out.cols) out = resize_width(out, size.width, filter);
   if (size.height != out.rows) out = resize_height(out, size.height, filter);
   return out;

@@ -4,7 +4,6 @@
 
 #include "vim/core/error.h"
 #include "vim/core/log.h"
-#include "vim/core/random.h"
 #include "vim/core/text.h"
 
 namespace vim::data {
@@ -13,6 +12,11 @@ namespace {
 constexpr int64_t kMaxReplacements = 100;  // tries before a data set counts as unreadable
 
 }  // namespace
+
+RandomStream transform_stream(uint64_t seed, int64_t epoch, const Pick& pick, int64_t size) {
+  return {seed, Purpose::kTransform, static_cast<uint64_t>(epoch),
+          static_cast<uint64_t>(pick.id + pick.repeat * size)};
+}
 
 SampleMaker::SampleMaker(std::unique_ptr<const Dataset> dataset, Pipeline pipeline,
                          const LoaderOptions& options)
@@ -23,7 +27,7 @@ std::optional<Sample> SampleMaker::make(const Pick& pick, int64_t epoch) {
   for (int64_t tries = 0; tries < kMaxReplacements; ++tries) {
     const int64_t id = (pick.id + tries) % size;
     // The pick's stream even where another image stands in, so that it does not come twice alike.
-    RandomStream random(options_.seed, Purpose::kTransform, epoch, pick.id + pick.repeat * size);
+    RandomStream random = transform_stream(options_.seed, epoch, pick, size);
     try {
       return transformed(dataset_->get(id), random);
     } catch (const Error& error) {

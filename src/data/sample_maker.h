@@ -9,10 +9,14 @@
 #include <string>
 
 #include "data/sampler.h"
+#include "vim/core/random.h"
 #include "vim/data/loader.h"
 #include "vim/data/sample.h"
 
 namespace vim::data {
+
+// The random numbers of a pick's transforms, in a data set of `size` images.
+RandomStream transform_stream(uint64_t seed, int64_t epoch, const Pick& pick, int64_t size);
 
 // Safe to call from many threads at once.
 class SampleMaker {

@@ -1,5 +1,6 @@
 #include "data/sampler.h"
 
+#include <cstddef>
 #include <numeric>
 #include <utility>
 
@@ -7,6 +8,8 @@
 
 namespace vim::data {
 namespace {
+
+constexpr int64_t kOfficialMultiple = 256;  // of an epoch's images with repeated augmentation
 
 std::vector<int64_t> permutation(int64_t size, uint64_t seed, int64_t epoch) {
   std::vector<int64_t> order(size);
@@ -18,12 +21,18 @@ std::vector<int64_t> permutation(int64_t size, uint64_t seed, int64_t epoch) {
 
 }  // namespace
 
-std::vector<Pick> training_order(int64_t size, int64_t batch_size, uint64_t seed, int64_t epoch,
-                                 int64_t rank, int64_t world) {
-  const std::vector<int64_t> order = permutation(size, seed, epoch);
-  const int64_t share = size / (batch_size * world) * batch_size;
-  std::vector<Pick> picks(share);
-  for (int64_t i = 0; i < share; ++i) picks[i].id = order[i * world + rank];
+int64_t TrainingShare::batches() const {
+  if (repeats == 1 || size < kOfficialMultiple) return size / (batch_size * world);
+  return size / kOfficialMultiple * kOfficialMultiple / world / batch_size;
+}
+
+std::vector<Pick> training_order(const TrainingShare& share, uint64_t seed, int64_t epoch) {
+  const std::vector<int64_t> order = permutation(share.size, seed, epoch);
+  std::vector<Pick> picks(share.batches() * share.batch_size);
+  for (std::size_t i = 0; i < picks.size(); ++i) {
+    const int64_t place = static_cast<int64_t>(i) * share.world + share.rank;
+    picks[i] = {.id = order[place / share.repeats], .repeat = place % share.repeats};
+  }
   return picks;
 }
 

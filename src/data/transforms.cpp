@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <opencv2/core.hpp>
 
+#include "data/cut.h"
 #include "data/resize.h"
 #include "vim/core/error.h"
 #include "vim/core/random.h"
@@ -65,33 +65,6 @@ cv::Rect draw_crop(cv::Size image, const RandomResizedCrop& c, RandomStream& ran
   if (ratio > high) part.width = std::max(1, round_to_int(image.height * high));
   return {(image.width - part.width) / 2, (image.height - part.height) / 2, part.width,
           part.height};
-}
-
-// The part `rect` of the image, black where it reaches over the edge.
-cv::Mat cut(const cv::Mat& image, cv::Rect rect) {
-  const cv::Rect inside = rect & cv::Rect({0, 0}, image.size());
-  if (inside == rect) return image(rect);
-  cv::Mat out = cv::Mat::zeros(rect.size(), image.type());
-  if (!inside.empty()) image(inside).copyTo(out(inside - rect.tl()));
-  return out;
-}
-
-// The same, mirrored at the outermost pixels.
-cv::Mat cut_mirrored(const cv::Mat& image, cv::Rect rect) {
-  const auto mirrored = [](int i, int count) {
-    const int period = std::max(1, 2 * (count - 1));
-    const int folded = std::abs(i) % period;
-    return std::min(folded, period - folded) % count;
-  };
-  cv::Mat out(rect.size(), image.type());
-  const size_t pixel = image.elemSize();
-  for (int y = 0; y < rect.height; ++y) {
-    const uint8_t* in = image.ptr(mirrored(rect.y + y, image.rows));
-    for (int x = 0; x < rect.width; ++x) {
-      std::memcpy(out.ptr(y) + x * pixel, in + mirrored(rect.x + x, image.cols) * pixel, pixel);
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -171,9 +144,9 @@ void RandomCrop::apply(Sample& sample, const InputSize& input, RandomStream& ran
   const int border_width = static_cast<int>(padding);
   const cv::Size room = sample.image.size() + cv::Size(2 * border_width, 2 * border_width) - crop;
   if (room.width < 0 || room.height < 0) {
-    throw Error(str(sample.image.cols, " x ", sample.image.rows,
-                    " pixels are too few for a crop of ", crop.width, " x ", crop.height,
-                    "; put a resize before random_crop"));
+    throw Error(concat(sample.image.cols, " x ", sample.image.rows,
+                       " pixels are too few for a crop of ", crop.width, " x ", crop.height,
+                       "; put a resize before random_crop"));
   }
   const int left = static_cast<int>(random.below(room.width + 1)) - border_width;
   const int top = static_cast<int>(random.below(room.height + 1)) - border_width;

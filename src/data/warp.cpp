@@ -182,9 +182,13 @@ Affine rotation(double degrees, cv::Size size) {
   return m;
 }
 
+bool can_warp(Filter filter) {
+  return filter == Filter::kBilinear || filter == Filter::kBicubic;
+}
+
 cv::Mat warp(const cv::Mat& image, const Affine& source, Filter filter, const Color& fill) {
   VIM_CHECK(image.type() == CV_8UC3 || image.type() == CV_8UC1);
-  VIM_CHECK(filter == Filter::kBilinear || filter == Filter::kBicubic);
+  VIM_CHECK(can_warp(filter));
   const Source in(image);
   const cv::Mat_<cv::Vec3b> colour(1, 1,
                                    {static_cast<uint8_t>(fill[0]), static_cast<uint8_t>(fill[1]),

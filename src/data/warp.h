@@ -3,7 +3,7 @@
 
 #include <opencv2/core/mat.hpp>
 
-#include "vim/data/transforms.h"
+#include "vim/data/filter.h"
 
 namespace vim::data {
 
@@ -17,8 +17,11 @@ struct Affine {
 // Counter-clockwise about the centre.
 Affine rotation(double degrees, cv::Size size);
 
-// The image, CV_8UC1 or CV_8UC3, at the same size. Filter: bilinear or bicubic, not antialiased;
-// this bicubic has a = -1. What comes from outside takes the colour (on grey images: its grey).
+// bilinear or bicubic
+bool can_warp(Filter filter);
+
+// The image, CV_8UC1 or CV_8UC3, at the same size. Not antialiased; this
+// bicubic has a = -1. What comes from outside takes the colour (on grey images: its grey).
 cv::Mat warp(const cv::Mat& image, const Affine& source, Filter filter, const Color& fill);
 
 }  // namespace vim::data

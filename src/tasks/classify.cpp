@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <optional>
 
+#include "tasks/loss.h"
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 #include "vim/data/normalize.h"
@@ -60,19 +60,16 @@ Classify::Classify(const TaskContext& context) : context_(context) {
                             context.data.root, " has ", classes_.size(),
                             " classes; set model.num_classes to ", classes_.size()));
   }
+  augmenter_.emplace(context.data, context.model.num_classes, context.task.label_smoothing,
+                     data::Augmenter::Place{context.seed, context.group->rank(),
+                                            context.group->size(), context.device});
   model_ = nn::make_classifier(context.model);
   model_->to(context.device);
 }
 
-at::Tensor Classify::logits(const data::Batch& batch) {
-  return model_->forward(
-      data::normalize(batch.images, context_.data.mean, context_.data.std, context_.device));
-}
-
 at::Tensor Classify::loss(const data::Batch& batch) {
-  const at::Tensor target = batch.labels.to(context_.device, /*non_blocking=*/true);
-  return at::cross_entropy_loss(logits(batch), target, {}, at::Reduction::Mean, -100,
-                                context_.task.label_smoothing);
+  const auto [images, targets] = (*augmenter_)(batch);
+  return soft_target_loss(model_->forward(images), targets, context_.task);
 }
 
 // Counts are integers and stay on the device until the end; one sum over the ranks.
@@ -85,7 +82,8 @@ Metrics Classify::evaluate() {
 
   eval_loader_->begin(0, 0);
   while (const auto batch = eval_loader_->next()) {
-    const at::Tensor scores = logits(*batch);
+    const at::Tensor scores = model_->forward(
+        data::normalize(batch->images, context_.data.mean, context_.data.std, context_.device));
     const at::Tensor target = batch->labels.to(context_.device, /*non_blocking=*/true);
     loss += at::cross_entropy_loss(scores, target, {}, at::Reduction::Sum);
     const at::Tensor hits = std::get<1>(scores.topk(k, 1)) == target.unsqueeze(1);

@@ -1,6 +1,10 @@
 // Image classification: one label an image, softmax cross-entropy, top-1 and top-5 accuracy.
 #pragma once
 
+#include <memory>
+#include <optional>
+
+#include "vim/data/augmenter.h"
 #include "vim/nn/model.h"
 #include "vim/tasks/task.h"
 
@@ -20,12 +24,11 @@ class Classify : public Task {
   }
 
  private:
-  at::Tensor logits(const data::Batch& batch);
-
   TaskContext context_;
   std::shared_ptr<nn::Classifier> model_;
   std::vector<std::string> classes_;
   std::unique_ptr<data::Loader> train_loader_, eval_loader_;
+  std::optional<data::Augmenter> augmenter_;  // of training batches
 };
 
 }  // namespace vim::tasks

@@ -70,3 +70,17 @@ TEST_CASE("A flat image stays flat, and the same size is the same image") {
     }
   }
 }
+
+TEST_CASE("Columns come first where more rows are lost than twice the columns, as in Pillow 13") {
+  const cv::Mat image = random_image(60, 80, 3, fresh_seed());
+  const auto in_two = [&](cv::Size between, cv::Size size) {
+    return vim::data::resize(vim::data::resize(image, between, Filter::kLanczos), size,
+                             Filter::kLanczos);
+  };
+  for (const cv::Size size : {cv::Size(90, 40), cv::Size(55, 69), cv::Size(61, 79)}) {
+    CHECK(equal(vim::data::resize(image, size, Filter::kLanczos), in_two({60, size.height}, size)));
+  }
+  for (const cv::Size size : {cv::Size(55, 70), cv::Size(90, 100), cv::Size(30, 81)}) {
+    CHECK(equal(vim::data::resize(image, size, Filter::kLanczos), in_two({size.width, 80}, size)));
+  }
+}

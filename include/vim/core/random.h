@@ -8,7 +8,7 @@ namespace vim {
 
 // What a random stream is used for, so that two uses never share numbers. Values are part of the
 // checkpoint's promise of equal resumption: append, never reorder.
-enum class Purpose : uint32_t { kInit = 1, kSampleOrder = 2, kTransform = 3, kModel = 4, kMix = 5 };
+enum class Purpose : uint32_t { kInit = 1, kSampleOrder = 2, kTransform = 3, kModel = 4, kMix = 5, kNoise = 6 };
 
 // A counter-based stream (Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2,
 // 3", SC 2011). Its numbers are a pure function of (seed, purpose, epoch, index): no state is

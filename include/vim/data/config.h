@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "vim/config/visitor.h"
+#include "vim/data/batch_transforms.h"
 #include "vim/data/transforms.h"
 
 namespace vim::data {
@@ -24,6 +25,9 @@ struct DataConfig {
   int64_t prefetch = 4;
   OnError on_error = OnError::kStop;
   std::vector<Transform> train_transforms = {RandomResizedCrop{}, Flip{}};
+  int64_t repeats = 1;
+  ErasingConfig erasing;
+  MixingConfig mixing;
   std::vector<Transform> eval_transforms = {Resize{}, CenterCrop{}};
   std::vector<double> mean = {0.485, 0.456, 0.406};
   std::vector<double> std = {0.229, 0.224, 0.225};

@@ -27,6 +27,7 @@ struct LoaderOptions {
   int64_t batch_size = 1;
   int64_t workers = 1;
   int64_t prefetch = 4;  // batches ready or in work
+  int64_t repeats = 1;   // of an image in a training epoch
   OnError on_error = OnError::kStop;
   uint64_t seed = 0;
   int64_t rank = 0;

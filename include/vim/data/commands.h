@@ -1,0 +1,52 @@
+// What `vim-data` does.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "vim/data/config.h"
+
+namespace vim::data {
+
+// Applies a list of transforms with fixed arguments (vim/data/fixed_transforms.h), in YAML, to an
+// image file, and writes a PNG.
+struct ApplyCommand {
+  std::string transforms;
+  std::filesystem::path input, output;
+};
+void apply(const ApplyCommand& command);
+
+// A contact sheet of training images as PNG: a row an image, a column for the image as it is read,
+// for the result of each transform and for what the batch's erasing and mixing leave of it. The
+// text that explains it goes to standard output.
+struct PreviewCommand {
+  DataConfig data;
+  InputSize input;
+  uint64_t seed = 0;
+  int64_t epoch = 0;
+  int64_t images = 8;
+  std::filesystem::path output;
+};
+void preview(const PreviewCommand& command);
+
+// Looks for what is wrong with a folder of images (split/class/image, class/image or just images)
+// and reports to standard output, and to files where they are given. True where all is well.
+struct CheckCommand {
+  std::filesystem::path root;
+  std::optional<std::filesystem::path> json, html;
+  int64_t workers = 1;
+  int64_t min_per_class = 10;
+};
+bool check(const CheckCommand& command);
+
+// Means and standard deviations of the channels, sizes, images a class: to standard output.
+struct StatsCommand {
+  std::filesystem::path root;
+  int64_t workers = 1;
+  bool json = false;
+};
+void stats(const StatsCommand& command);
+
+}  // namespace vim::data

@@ -1,0 +1,19 @@
+// Files that show the same.
+#pragma once
+
+#include <vector>
+
+#include "data/tools/probe.h"
+
+namespace vim::data {
+
+// Groups of two or more positions, in order.
+using Groups = std::vector<std::vector<size_t>>;
+
+// Equal byte for byte, as far as a 64-bit hash tells.
+Groups equal_files(const std::vector<FileFacts>& facts);
+
+// Nearly the same picture, but not equal byte for byte: of equal files only the first takes part.
+Groups look_alikes(const std::vector<FileFacts>& facts);
+
+}  // namespace vim::data

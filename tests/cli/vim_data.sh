@@ -1,0 +1,100 @@
+# vim-data: fixed transforms, the contact sheet, what is wrong with a folder, its statistics.
+source "$(dirname "$0")/common.sh" "$1"
+tool=$bin/vim-data
+
+# photos/{train,val}/{cats,dogs,birds}: PNGs of smooth random shades, with everything wrong that can be.
+python3 - "$scratch/photos" <<'PYTHON'
+import os, random, shutil, struct, sys, zlib
+root = sys.argv[1]
+def png(path, pixel, width=48, height=40):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height))
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+                + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+def blotches(seed, shift=0):
+    shades = [random.Random(seed * 1000 + i).randrange(200) for i in range(99)]
+    return lambda x, y: [shades[x // 6 * 9 + y // 6] + shift, shades[x // 6 + y // 6 * 9] + shift, 99]
+for i in range(12):
+    png(f"{root}/train/cats/{i:02}.png", blotches(i))
+    png(f"{root}/train/dogs/{i:02}.png", blotches(100 + i))
+png(f"{root}/val/cats/0.png", blotches(200))
+png(f"{root}/val/dogs/0.png", blotches(300))
+PYTHON
+
+photos=$scratch/photos
+expect 0 "$tool" check "$photos"
+says "26 files, 0 findings"
+expect 0 "$tool" stats "$photos"
+says "images: 26"
+says "width: 48 to 48"
+says "train/cats"
+expect 0 "$tool" stats "$photos" --json
+python3 -c 'import json, sys
+s = json.load(open(sys.argv[1]))
+assert s["classes"]["train/cats"] == 12 and abs(s["mean"][2] - 99 / 255) < 1e-12 and s["std"][2] < 1e-6' "$scratch/out" ||
+  fail "statistics"
+
+# A crop of one pixel tells its colour; a broken list names the entry.
+expect 0 "$tool" apply --transforms '[{crop: [3, 2, 4, 3]}, {resize: {size: [7, 5]}}, {rand_augment_op: Invert}]' \
+  "$photos/train/cats/00.png" "$scratch/o.png"
+expect 0 "$tool" apply --transforms '[{rand_augment_op: Invert}, {crop: [3, 2, 4, 3]}, {resize: [7, 5]}]' \
+  "$photos/train/cats/00.png" "$scratch/o2.png"
+same_file "$scratch/o.png" "$scratch/o2.png"
+expect 2 "$tool" apply --transforms '[{crop: [5, 3, 5, 9]}]' "$photos/train/cats/00.png" "$scratch/o.png"
+says "transforms.0.box"
+expect 2 "$tool" apply --transforms '[{rotat: 3}]' "$photos/train/cats/00.png" "$scratch/o.png"
+says "rotat"
+expect 1 "$tool" apply --transforms '[]' "$scratch/none.png" "$scratch/o.png"
+says "none.png"
+expect 2 "$tool"
+
+# The sheet is a function of the seed.
+cat >"$scratch/c.yaml" <<YAML
+model: {image_size: 32, patch_size: 8, embed_dim: 16, depth: 2, num_classes: 2}
+data: {root: $photos, repeats: 2, erasing: {p: 0.5}, mixing: {cutmix_alpha: 1},
+       train_transforms: [random_resized_crop, flip, rand_augment, three_augment, color_jitter]}
+YAML
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "$scratch/a.png"
+says "random_resized_crop | flip | rand_augment | three_augment | color_jitter | erased and mixed"
+says "row 4"
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "$scratch/b.png"
+same_file "$scratch/a.png" "$scratch/b.png"
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 --set seed=1 "$scratch/b.png"
+! cmp -s "$scratch/a.png" "$scratch/b.png" || fail "another seed, the same sheet"
+
+# Everything that is wrong is found, and told in three ways.
+cd "$photos"
+head -c 200 train/cats/03.png >train/cats/half.png
+cp train/cats/05.png val/cats/copy.png
+cp train/cats/06.png train/dogs/copy.png
+cp train/dogs/07.png train/dogs/same.png
+mv train/dogs/08.png train/dogs/08.jpg
+"$tool" apply --transforms '[{adjust: {brightness: 1.02}}]' train/dogs/09.png train/dogs/brighter.png
+"$tool" apply --transforms '[{resize: [48, 3]}]' train/dogs/01.png train/dogs/strip.png
+mkdir train/fish && touch notes.txt
+mkdir -p train/birds val/birds && cp train/cats/00.png train/birds/ && cp val/cats/0.png val/birds/
+expect 1 "$tool" check "$photos" --json "$scratch/c.json" --html "$scratch/c.html" --workers 3
+says "train/cats/half.png"
+python3 - "$scratch/c.json" <<'PYTHON' || fail "findings"
+import json, sys
+found = {}
+for f in json.load(open(sys.argv[1]))["findings"]:
+    found.setdefault(f["problem"], []).append((sorted(f["files"]), f["message"]))
+files = lambda kind: sorted(files for files, _ in found[kind])
+assert files("broken") == [["train/cats/half.png"]], found
+assert files("leak") == [["train/cats/05.png", "val/cats/copy.png"]], found
+assert ["train/cats/06.png", "train/dogs/copy.png"] in files("two_classes"), found
+assert files("duplicate") == [["train/dogs/07.png", "train/dogs/same.png"]], found
+assert files("wrong_name") == [["train/dogs/08.jpg"]], found
+assert files("look_alike") == [["train/dogs/09.png", "train/dogs/brighter.png"]], found
+assert files("not_read") == [["notes.txt"]], found
+assert files("extreme_size") == [["train/dogs/strip.png"]], found
+assert [m for _, m in found["empty_class"]] == ["train/fish has no image that can be read"], found
+assert [m for _, m in found["tiny_class"]] == ["train/birds has only 1 image"], found
+assert [m for _, m in found["missing_class"]] == ["fish is a class of train and not of val"], found
+PYTHON
+grep -q 'data:image/jpeg;base64' "$scratch/c.html" || fail "no thumbnails"
+expect 1 "$tool" check "$scratch/none"
+says "no such folder"

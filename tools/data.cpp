@@ -1,0 +1,128 @@
+// vim-data: looks at images and data sets, and prepares them.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <thread>
+
+#include "tool.h"
+#include "vim/config/config.h"
+#include "vim/core/error.h"
+#include "vim/core/stop.h"
+#include "vim/core/version.h"
+#include "vim/data/commands.h"
+#include "vim/data/fixed_transforms.h"
+#include "vim/train/config.h"
+
+namespace {
+
+// Each adds a subcommand that runs when it was named.
+
+void add_apply(CLI::App& app) {
+  auto* sub = app.add_subcommand("apply", "Apply transforms with fixed arguments to an image");
+  const auto command = std::make_shared<vim::data::ApplyCommand>();
+  const auto help = std::make_shared<bool>(false);
+  sub->footer(
+      "Example: vim-data apply --transforms '[{crop: [5, 3, 45, 39]}, flip]' in.jpg out.png");
+  sub->add_option("--transforms", command->transforms,
+                  "YAML list; --help-transforms tells what it may hold")
+      ->type_name("YAML");
+  sub->add_flag("--help-transforms", *help, "Print every transform with its arguments and stop");
+  sub->add_option("IN", command->input, "JPEG or PNG file");
+  sub->add_option("OUT", command->output, "PNG file to write");
+  sub->callback([=] {
+    if (*help) {
+      std::cout << vim::config::reference<vim::data::fixed::List>();
+      return;
+    }
+    if (command->transforms.empty()) throw CLI::RequiredError("--transforms");
+    if (command->output.empty()) throw CLI::RequiredError("IN and OUT");
+    vim::data::apply(*command);
+  });
+}
+
+void add_preview(CLI::App& app) {
+  auto* sub =
+      app.add_subcommand("preview", "A contact sheet of training images, transform by transform");
+  struct Options {
+    vim::data::PreviewCommand command;
+    std::string config;
+    std::vector<std::string> overrides;
+    std::optional<uint64_t> seed;
+  };
+  const auto options = std::make_shared<Options>();
+  sub->add_option("--config", options->config, "Configuration file (YAML)")
+      ->required()
+      ->type_name("FILE");
+  sub->add_option("--set", options->overrides, "Set one key; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  sub->add_option("--seed", options->seed, "Another seed than the configuration's");
+  sub->add_option("--epoch", options->command.epoch, "Epoch, from 0")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--images", options->command.images, "Rows of the sheet")
+      ->check(CLI::Range(1, 100));
+  sub->add_option("OUT", options->command.output, "PNG file to write")->required();
+  sub->callback([=] {
+    const auto config =
+        vim::config::load<vim::train::RunConfig>(options->config, options->overrides);
+    vim::data::PreviewCommand command = options->command;
+    command.data = config.data;
+    command.input = {config.model.image_size.height, config.model.image_size.width};
+    command.seed = options->seed.value_or(static_cast<uint64_t>(config.seed));
+    vim::data::preview(command);
+  });
+}
+
+int64_t all_cores() {
+  return std::max<int64_t>(1, std::thread::hardware_concurrency());
+}
+
+void add_check(CLI::App& app, bool& all_well) {
+  auto* sub = app.add_subcommand("check", "Look for what is wrong with a folder of images");
+  const auto command = std::make_shared<vim::data::CheckCommand>();
+  command->workers = all_cores();
+  sub->footer(
+      "Finds broken, wrongly named and duplicate files, the same image in train and val or in two "
+      "classes, empty and tiny classes, grey, CMYK and rotated images, extreme sizes. Exit code 1 "
+      "where it found something.");
+  sub->add_option("DIR", command->root, "train/<class>/, val/<class>/; or <class>/")->required();
+  sub->add_option("--json", command->json, "Write the findings to this file")->type_name("FILE");
+  sub->add_option("--html", command->html, "Write a page with thumbnails")->type_name("FILE");
+  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+  sub->add_option("--min-per-class", command->min_per_class, "Fewer training images are too few")
+      ->check(CLI::NonNegativeNumber);
+  sub->callback([=, &all_well] { all_well = vim::data::check(*command); });
+}
+
+void add_stats(CLI::App& app) {
+  auto* sub = app.add_subcommand("stats", "Means, deviations, sizes and images a class");
+  const auto command = std::make_shared<vim::data::StatsCommand>();
+  command->workers = all_cores();
+  sub->add_option("DIR", command->root, "Folder with images")->required();
+  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+  sub->add_flag("--json", command->json, "As JSON");
+  sub->callback([=] { vim::data::stats(*command); });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Looks at images and data sets, and prepares them.", "vim-data");
+  app.set_version_flag("--version", "vim-data " + vim::version());
+  app.footer("Exit codes: 0 done, 1 failed, 2 wrong command line or configuration.");
+  app.require_subcommand(1);
+  add_apply(app);
+  add_preview(app);
+  bool all_well = true;
+  add_check(app, all_well);
+  add_stats(app);
+  vim::watch_stop_signals();
+  vim::tools::parse(app, argc, argv);
+  return all_well ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int code = 0;
+  const int failure = vim::tools::guarded("vim-data", [&] { code = run(argc, argv); });
+  return failure != 0 ? failure : code;
+}
