@@ -30,7 +30,7 @@ cmake --build build/release --target tools/all
 # Unfinished under another name, as an interrupted copy would look complete.
 partial=$dest.partial
 rm -rf "$partial"
-cmake --install build/release --prefix "$partial" --strip >/dev/null
+cmake --install build/release --component programs --prefix "$partial" --strip >/dev/null
 
 mkdir -p "$partial/lib" "$partial/licenses"
 libtorch=

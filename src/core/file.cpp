@@ -78,8 +78,14 @@ void write_atomically(const fs::path& path, const std::function<void(FileWriter&
     fs::remove(temporary, ignored);
     throw;
   }
-  fs::rename(temporary, path);
-  sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+  rename_durably(temporary, path);
+}
+
+void rename_durably(const fs::path& from, const fs::path& to) {
+  std::error_code problem;
+  fs::rename(from, to, problem);
+  if (problem) throw Error(concat(to.string(), ": cannot write: ", problem.message()));
+  sync_folder(to.has_parent_path() ? to.parent_path() : fs::path("."));
 }
 
 void write_atomically(const fs::path& path, std::string_view text) {

@@ -177,7 +177,8 @@ at::Tensor read_tensor(std::istream& file, const Entry& entry) {
   return tensor;
 }
 
-TensorFile read(std::istream& file, uint64_t file_size) {
+// The header's text, and the stream behind it.
+std::string read_header(std::istream& file, uint64_t file_size) {
   uint64_t header_size = 0;
   if (file_size < sizeof header_size) throw Malformed{"it is shorter than 8 bytes"};
   read_exactly(file, &header_size, sizeof header_size);
@@ -189,10 +190,14 @@ TensorFile read(std::istream& file, uint64_t file_size) {
     throw Malformed{concat("it is truncated: the header claims ", header_size, " bytes and ",
                            file_size - sizeof header_size, " are left")};
   }
-  const uint64_t data_size = file_size - sizeof header_size - header_size;
   std::string text(header_size, '\0');
   read_exactly(file, text.data(), header_size);
+  return text;
+}
 
+TensorFile read(std::istream& file, uint64_t file_size) {
+  const std::string text = read_header(file, file_size);
+  const uint64_t data_size = file_size - sizeof(uint64_t) - text.size();
   TensorFile content;
   std::vector<Entry> entries;
   const json header = parse_header(text);
@@ -220,6 +225,16 @@ std::string_view dtype_name(const fs::path& path, const NamedTensor& item) {
   return dtype->name;
 }
 
+// The widest elements first, then by name: every tensor is aligned to its element, and equal
+// content gives equal files.
+std::vector<const NamedTensor*> file_order(const TensorFile& content) {
+  std::vector<const NamedTensor*> order;
+  for (const NamedTensor& item : content.tensors) order.push_back(&item);
+  std::ranges::stable_sort(order, std::greater(),
+                           [](const NamedTensor* item) { return item->second.element_size(); });
+  return order;
+}
+
 // Padded so that the data begins at a multiple of 8 bytes.
 std::string make_header(const fs::path& path, const TensorFile& content,
                         const std::vector<const NamedTensor*>& order) {
@@ -243,25 +258,41 @@ std::string make_header(const fs::path& path, const TensorFile& content,
   }
 }
 
-}  // namespace
-
-TensorFile read_safetensors(const fs::path& path) {
+// Runs `body`, which reads the file, and names it in what it throws.
+template <class Body>
+auto reading(const fs::path& path, const Body& body) {
   InputFile file(path);
   try {
-    return read(file.stream, file.size);
+    return body(file);
   } catch (const Malformed& malformed) {
     throw Error(concat(path.string(), ": not a safetensors file: ", malformed.what));
   }
 }
 
+}  // namespace
+
+TensorFile read_safetensors(const fs::path& path) {
+  return reading(path, [](InputFile& file) { return read(file.stream, file.size); });
+}
+
+std::map<std::string, std::string> read_safetensors_metadata(const fs::path& path) {
+  return reading(path, [](InputFile& file) {
+    const json header = parse_header(read_header(file.stream, file.size));
+    const std::string key(kMetadata);
+    return header.contains(key) ? parse_metadata(header[key])
+                                : std::map<std::string, std::string>();
+  });
+}
+
+bool has_written_header(const fs::path& path, const TensorFile& content) {
+  return reading(path, [&](InputFile& file) {
+    return read_header(file.stream, file.size) == make_header(path, content, file_order(content));
+  });
+}
+
 void write_safetensors(const fs::path& path, const TensorFile& content) {
   VIM_CHECK(!content.tensors.contains(std::string(kMetadata)));
-  // The widest elements first, then by name: every tensor is aligned to its element, and equal
-  // content gives equal files.
-  std::vector<const NamedTensor*> order;
-  for (const NamedTensor& item : content.tensors) order.push_back(&item);
-  std::ranges::stable_sort(order, std::greater(),
-                           [](const NamedTensor* item) { return item->second.element_size(); });
+  const std::vector<const NamedTensor*> order = file_order(content);
   const std::string header = make_header(path, content, order);
   write_atomically(path, [&](FileWriter& file) {
     const uint64_t header_size = header.size();

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "vim/config/config.h"
@@ -22,7 +23,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Progress, epoch, step_in_epoch, step, epoch_l
 
 namespace {
 
-constexpr const char* kFormat = "vim checkpoint 1";
+constexpr const char* kFormat = "vim checkpoint 2";
 constexpr std::string_view kExtension = ".safetensors";
 
 std::string hash_of(const at::Tensor& tensor) {
@@ -38,12 +39,19 @@ std::string digest(const std::map<std::string, std::string>& metadata) {
   return hex(hash64(text));
 }
 
-void add(io::TensorFile& file, json& hashes, const std::string& prefix,
+// A hash of every tensor's name, type and shape.
+std::string layout(const io::TensorFile& file) {
+  std::string text;
+  for (const auto& [name, tensor] : file.tensors) {
+    text += concat(name, '\0', tensor.scalar_type(), tensor.sizes(), '\0');
+  }
+  return hex(hash64(text));
+}
+
+void add(io::TensorFile& file, const std::string& prefix,
          const std::map<std::string, at::Tensor>& tensors) {
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor host = tensor.detach().cpu().contiguous();
-    hashes[prefix + name] = hash_of(host);
-    file.tensors.emplace(prefix + name, host);
+    file.tensors.emplace(prefix + name, tensor.detach().cpu().contiguous());
   }
 }
 
@@ -56,6 +64,8 @@ std::map<std::string, at::Tensor> with_prefix(const io::TensorFile& file,
   return tensors;
 }
 
+// That the file is what save_checkpoint writes, byte by byte: the hashes guard data and metadata;
+// the rest of the header, names, types, shapes and blanks, follows from these.
 void verify(const io::TensorFile& file, const fs::path& path) {
   const auto damaged = [&](const std::string& what) {
     throw Error(
@@ -68,22 +78,54 @@ void verify(const io::TensorFile& file, const fs::path& path) {
   for (const auto& [name, tensor] : file.tensors) {
     if (hashes.value(name, "") != hash_of(tensor)) damaged("tensor " + name + " has another hash");
   }
+  if (file.metadata.at("layout") != layout(file)) damaged("its tensors have other shapes");
+  if (!io::has_written_header(path, file)) damaged("its header is not as it was written");
+}
+
+// From the header alone, which is not verified here.
+int64_t step_of(const fs::path& path) {
+  const auto metadata = io::read_safetensors_metadata(path);
+  const auto progress = metadata.find("progress");
+  const json parsed = progress == metadata.end()
+                          ? json()
+                          : json::parse(progress->second, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object() || !parsed.contains("step") || !parsed["step"].is_number_integer()) {
+    throw Error(concat(path.string(), ": not a checkpoint of vim-train, or damaged"));
+  }
+  return parsed["step"];
 }
 
 }  // namespace
 
-void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
+io::TensorFile to_file(const Checkpoint& checkpoint) {
   io::TensorFile file;
-  json hashes = json::object();
-  add(file, hashes, "model/", checkpoint.model);
-  add(file, hashes, "ema/", checkpoint.ema);
-  add(file, hashes, "optimizer/", checkpoint.optimizer);
-  file.metadata = {{"format", kFormat},
-                   {"config", checkpoint.config},
+  add(file, "model/", checkpoint.model);
+  add(file, "ema/", checkpoint.ema);
+  add(file, "optimizer/", checkpoint.optimizer);
+  file.metadata = {{"config", checkpoint.config},
                    {"version", checkpoint.version},
                    {"classes", json(checkpoint.classes).dump()},
-                   {"progress", json(checkpoint.progress).dump()},
-                   {"hashes", hashes.dump()}};
+                   {"progress", json(checkpoint.progress).dump()}};
+  return file;
+}
+
+bool is_checkpoint(const fs::path& path) {
+  try {
+    const auto metadata = io::read_safetensors_metadata(path);
+    const auto format = metadata.find("format");
+    return format != metadata.end() && format->second == kFormat;
+  } catch (const Error&) {  // of another format
+    return false;
+  }
+}
+
+void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
+  io::TensorFile file = to_file(checkpoint);
+  json hashes = json::object();
+  for (const auto& [name, tensor] : file.tensors) hashes[name] = hash_of(tensor);
+  file.metadata["format"] = kFormat;
+  file.metadata["hashes"] = hashes.dump();
+  file.metadata["layout"] = layout(file);
   file.metadata["digest"] = digest(file.metadata);
   io::write_safetensors(path, file);
 }
@@ -138,24 +180,38 @@ const nn::Weights& chosen_weights(const Checkpoint& checkpoint, WeightChoice cho
 }
 
 std::optional<FoundCheckpoint> newest_checkpoint(const fs::path& folder) {
-  std::vector<fs::path> candidates;
+  const auto pass_over = [](const Error& damage) {
+    log::warning(concat("passed over: ", damage.what()));
+  };
+  std::multimap<int64_t, fs::path, std::greater<>> candidates;  // by step
   if (fs::is_directory(folder)) {
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-      if (entry.path().extension() == kExtension) candidates.push_back(entry.path());
-    }
-  }
-  std::optional<FoundCheckpoint> newest;
-  for (const fs::path& path : candidates) {
-    try {
-      Checkpoint checkpoint = load_checkpoint(path);
-      if (!newest || checkpoint.progress.step > newest->checkpoint.progress.step) {
-        newest = {path, std::move(checkpoint)};
+      if (entry.path().extension() != kExtension) continue;
+      try {
+        candidates.emplace(step_of(entry.path()), entry.path());
+      } catch (const Error& damage) {
+        pass_over(damage);
       }
-    } catch (const Error& damage) {
-      log::warning(concat("passed over: ", damage.what()));
     }
   }
-  return newest;
+  // Of two of the same step, "last" is written last.
+  const fs::path last = folder / concat("last", kExtension);
+  for (auto group = candidates.begin(); group != candidates.end();) {
+    const auto [begin, end] = candidates.equal_range(group->first);
+    std::vector<fs::path> paths;
+    for (auto item = begin; item != end; ++item) paths.push_back(item->second);
+    std::ranges::sort(paths, {},
+                      [&](const fs::path& path) { return std::pair(path != last, path); });
+    for (const fs::path& path : paths) {
+      try {
+        return FoundCheckpoint{path, load_checkpoint(path)};
+      } catch (const Error& damage) {
+        pass_over(damage);
+      }
+    }
+    group = end;
+  }
+  return std::nullopt;
 }
 
 }  // namespace vim::train

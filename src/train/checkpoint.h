@@ -1,8 +1,8 @@
 // A training run's state in one safetensors file.
 //
 // Tensors: model/<name>, ema/<name>, optimizer/<name>. Everything else is JSON or YAML in the
-// metadata: config, state, classes, version, and an XXH3 hash of every tensor and of the metadata,
-// so that damage is noticed.
+// metadata: config, progress, classes, version, and an XXH3 hash of every tensor and of all the
+// rest, so that damage is noticed.
 #pragma once
 
 #include <filesystem>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "vim/io/tensor_file.h"
 #include "vim/nn/weights.h"
 #include "vim/train/config.h"
 #include "vim/train/predictor.h"
@@ -43,6 +44,12 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
 
 // Throws Error, naming the file, where it is unreadable, damaged or not one of ours.
 Checkpoint load_checkpoint(const std::filesystem::path& path);
+
+// Whether the file says that it is a checkpoint; it may be damaged.
+bool is_checkpoint(const std::filesystem::path& path);
+
+// Tensors and metadata as in a checkpoint, but for the marks by which one is verified.
+io::TensorFile to_file(const Checkpoint& checkpoint);
 
 // The configuration that it was trained with, changed by `overrides` ("a.b=c"). `source` names the
 // checkpoint in errors, as below.

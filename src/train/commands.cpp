@@ -11,6 +11,7 @@
 
 #include "train/checkpoint.h"
 #include "train/device.h"
+#include "train/optimizer.h"
 #include "train/run_folder.h"
 #include "train/summary.h"
 #include "train/trainer.h"
@@ -125,6 +126,7 @@ void train(const TrainCommand& command) {
   if (!start && !command.config.model.init_from.empty()) {
     initialize(task->model(), command.config.model);
   }
+  freeze(task->model(), command.config.optim.freeze);
   Trainer trainer(command.config, *task, *group, folder);
   const std::string resolved = config::dump(command.config);
   if (start) {

@@ -24,6 +24,12 @@ void describe(config::Visitor& v, OptimConfig& c) {
   v("clip_grad", c.clip_grad, "Largest norm of all gradients together; 0: no clipping.",
     at_least(0));
   v("decay_A_log", c.decay_A_log, "Decay the state matrices A_log too, as the official code does.");
+  v("layer_decay", c.layer_decay,
+    "For fine-tuning: the learning rate of a block is that of the next one times this; the head "
+    "has the full one, the embeddings the smallest.",
+    {.minimum = 0, .maximum = 1, .exclusive_minimum = true});
+  v("freeze", c.freeze,
+    "Parameters that keep their values: names or patterns like patch_embed.*, layers.?.*.");
 }
 
 void describe(config::Visitor& v, ScheduleConfig& c) {
@@ -51,8 +57,13 @@ void describe(config::Visitor& v, CheckpointConfig& c) {
     "Save last.safetensors every so many steps within an epoch; 0: at epochs only.", at_least(0));
   v("every_epochs", c.every_epochs, "Save last.safetensors at the end of every n-th epoch.",
     at_least(1));
+  v("keep_last", c.keep_last,
+    "Newest checkpoints to keep: last.safetensors, previous.safetensors, previous_2.safetensors...",
+    at_least(1));
   v("keep_every_epochs", c.keep_every_epochs,
     "Keep a checkpoint of its own every n epochs; 0: none.", at_least(0));
+  v("on_error", c.on_error,
+    "Where a checkpoint cannot be written (a full disk, say): stop, or warn and continue.");
 }
 
 void describe(config::Visitor& v, TrainConfig& c) {

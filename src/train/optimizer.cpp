@@ -1,30 +1,89 @@
 #include "train/optimizer.h"
 
 #include <ATen/ATen.h>
+#include <fnmatch.h>
 #include <torch/nn/module.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
 
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 
 namespace vim::train {
+namespace {
+
+// The number in "layers.3.norm.weight", perhaps after a prefix.
+std::optional<int64_t> block_of(const std::string& name) {
+  constexpr std::string_view kLayers = "layers.";
+  const size_t place = name.find(kLayers);
+  if (place == std::string::npos || (place > 0 && name[place - 1] != '.')) return std::nullopt;
+  int64_t block = 0;
+  const char* begin = name.data() + place + kLayers.size();
+  const auto [end, problem] = std::from_chars(begin, name.data() + name.size(), block);
+  if (problem != std::errc() || *end != '.') return std::nullopt;
+  return block;
+}
+
+}  // namespace
 
 bool is_decayed(const std::string& name, const at::Tensor& parameter, const OptimConfig& config) {
   if (parameter.dim() <= 1 || name == "pos_embed" || name.starts_with("cls_token")) return false;
   return config.decay_A_log || !(name.ends_with(".A_log") || name.ends_with(".A_b_log"));
 }
 
+int64_t layer_of(const std::string& name, int64_t blocks) {
+  if (const auto block = block_of(name)) return *block + 1;
+  const bool embeds = name.find("patch_embed.") != std::string::npos ||
+                      name.find("pos_embed") != std::string::npos ||
+                      name.find("cls_token") != std::string::npos;
+  return embeds ? 0 : blocks + 1;
+}
+
+void freeze(torch::nn::Module& model, const std::vector<std::string>& patterns) {
+  const auto parameters = model.named_parameters();
+  for (const std::string& pattern : patterns) {
+    bool matched = false;
+    for (const auto& entry : parameters) {
+      if (fnmatch(pattern.c_str(), entry.key().c_str(), 0) != 0) continue;
+      entry.value().set_requires_grad(false);
+      matched = true;
+    }
+    if (!matched) {
+      throw UsageError(concat("optim.freeze: no parameter is called ", pattern,
+                              "; vim-convert inspect lists those of a checkpoint"));
+    }
+  }
+  for (const auto& entry : parameters) {
+    if (entry.value().requires_grad()) return;
+  }
+  throw UsageError("optim.freeze: it leaves nothing to train");
+}
+
 AdamW::AdamW(const torch::nn::Module& model, const OptimConfig& config) : config_(config) {
-  groups_ = {{config.weight_decay, {}, {}, {}, {}, {}}, {0.0, {}, {}, {}, {}, {}}};
-  for (const auto& entry : model.named_parameters()) {
+  const auto all = model.named_parameters();
+  int64_t blocks = 0;
+  for (const auto& entry : all) {
+    blocks = std::max(blocks, block_of(entry.key()).value_or(-1) + 1);
+  }
+  std::map<std::pair<bool, int64_t>, Group> groups;  // not decayed, layer
+  for (const auto& entry : all) {
     const at::Tensor& parameter = entry.value();
     if (!parameter.requires_grad()) continue;
-    Group& group = groups_[is_decayed(entry.key(), parameter, config) ? 0 : 1];
+    const bool decayed = is_decayed(entry.key(), parameter, config);
+    const int64_t layer = config.layer_decay == 1 ? blocks + 1 : layer_of(entry.key(), blocks);
+    Group& group = groups[{!decayed, layer}];
+    group.weight_decay = decayed ? config.weight_decay : 0.0;
+    group.lr_scale = std::pow(config.layer_decay, static_cast<double>(blocks + 1 - layer));
     group.names.push_back(entry.key());
     group.parameters.push_back(parameter);
     group.exp_avg.push_back(at::zeros_like(parameter));
     group.exp_avg_sq.push_back(at::zeros_like(parameter));
     group.steps.push_back(at::zeros({}, parameter.options().dtype(at::kFloat)));
   }
+  for (auto& [key, group] : groups) groups_.push_back(std::move(group));
 }
 
 std::vector<at::Tensor> AdamW::gradients() const {
@@ -60,8 +119,9 @@ void AdamW::step(double lr) {
     }
     if (parameters.empty()) continue;
     at::_foreach_add_(steps, 1);
-    at::_fused_adamw_(parameters, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps, lr,
-                      config_.betas[0], config_.betas[1], group.weight_decay, config_.eps,
+    at::_fused_adamw_(parameters, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps,
+                      lr * group.lr_scale, config_.betas[0], config_.betas[1], group.weight_decay,
+                      config_.eps,
                       /*amsgrad=*/false,
                       /*maximize=*/false);
   }

@@ -18,6 +18,14 @@ namespace vim::train {
 // Whether weight decay applies to a parameter of this name and shape.
 bool is_decayed(const std::string& name, const at::Tensor& parameter, const OptimConfig& config);
 
+// Where a parameter stands for optim.layer_decay: 0 the embeddings, i + 1 block i, and `blocks` + 1
+// what follows them.
+int64_t layer_of(const std::string& name, int64_t blocks);
+
+// Ends the training of the parameters whose names one of the patterns matches (* and ? as in file
+// names). Throws UsageError where a pattern matches none, or nothing is left.
+void freeze(torch::nn::Module& model, const std::vector<std::string>& patterns);
+
 class AdamW {
  public:
   AdamW(const torch::nn::Module& model, const OptimConfig& config);
@@ -42,13 +50,14 @@ class AdamW {
  private:
   struct Group {
     double weight_decay;
+    double lr_scale;
     std::vector<std::string> names;
     std::vector<at::Tensor> parameters, exp_avg, exp_avg_sq, steps;
   };
   std::vector<at::Tensor> gradients() const;
 
   OptimConfig config_;
-  std::vector<Group> groups_;  // decayed, not decayed
+  std::vector<Group> groups_;  // none empty
 };
 
 }  // namespace vim::train

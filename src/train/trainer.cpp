@@ -52,6 +52,7 @@ void Trainer::resume(const Checkpoint& checkpoint, const std::string& source) {
   optimizer_.load_state(checkpoint.optimizer, source);
   if (ema_) ema_->load(checkpoint.ema, source);
   progress_ = checkpoint.progress;
+  files_complete_ = source == folder_.checkpoint("last").string();
   if (progress_.step != progress_.epoch * steps_per_epoch() + progress_.step_in_epoch) {
     throw Error(concat(
         source, ": it was written with another number of steps an epoch (now ", steps_per_epoch(),
@@ -61,14 +62,16 @@ void Trainer::resume(const Checkpoint& checkpoint, const std::string& source) {
 
 void Trainer::run() {
   metrics_.emplace(folder_.metrics(), progress_.step);
+  checkpoints_.emplace(folder_, config_.checkpoint);
   line_.emplace(config_.train.epochs, steps_per_epoch(), global_batch(), progress_.step);
   task_.model().train();
-  if (progress_.epoch > 0 && progress_.step_in_epoch == 0) save_epoch();
+  if (progress_.epoch > 0 && progress_.step_in_epoch == 0 && !files_complete_) save_epoch();
   while (!finished()) {
     train_epoch();
     finish_epoch();
     stop_if_asked();
   }
+  checkpoints_->finish();
 }
 
 void Trainer::train_epoch() {
@@ -78,10 +81,11 @@ void Trainer::train_epoch() {
   task_.train_loader().begin(progress_.epoch, progress_.step_in_epoch * config_.train.accumulation);
   while (progress_.step_in_epoch < steps_per_epoch()) {
     train_step();
+    checkpoints_->rethrow();
     const bool last = progress_.step_in_epoch == steps_per_epoch();
     if (!last && config_.checkpoint.every_steps > 0 &&
         progress_.step % config_.checkpoint.every_steps == 0) {
-      save("last");
+      save({"last"});
     }
     if (!last) stop_if_asked();
   }
@@ -156,16 +160,18 @@ void Trainer::finish_epoch() {
   save_epoch();
 }
 
-// Called again when a run resumes at the end of an epoch: a crash may have come between two of the
-// files.
+// Called again when a run resumes at the end of an epoch from another checkpoint than "last", which
+// is written last: a crash came between two of the files.
 void Trainer::save_epoch() {
+  std::vector<std::string> names;
   const int64_t keep = config_.checkpoint.keep_every_epochs;
   if (keep > 0 && progress_.epoch % keep == 0) {
     const std::string number = std::to_string(progress_.epoch);
-    save("epoch_" + std::string(4 - std::min<size_t>(4, number.size()), '0') + number);
+    names.push_back("epoch_" + std::string(4 - std::min<size_t>(4, number.size()), '0') + number);
   }
-  if (progress_.best_epoch == progress_.epoch) save("best");
-  if (finished() || progress_.epoch % config_.checkpoint.every_epochs == 0) save("last");
+  if (progress_.best_epoch == progress_.epoch) names.push_back("best");
+  if (finished() || progress_.epoch % config_.checkpoint.every_epochs == 0) names.push_back("last");
+  if (!names.empty()) save(std::move(names));
 }
 
 // Of the model and of the average; the better one decides what is best.
@@ -189,19 +195,20 @@ tasks::Metrics Trainer::evaluate() {
 void Trainer::stop_if_asked() {
   const int signal = stop_requested();
   if (signal == 0 || finished()) return;
-  save("last");
+  save({"last"});
+  checkpoints_->finish();
   throw Stopped(concat("stopped by signal ", signal, " after step ", progress_.step, "; saved in ",
                        folder_.checkpoint("last").string(), ", go on with --resume"),
                 signal);
 }
 
-void Trainer::save(const std::string& name) {
+void Trainer::save(std::vector<std::string> names) {
   if (!group_.is_main()) return;
   if (progress_.step_in_epoch > 0) progress_.epoch_loss_sum = loss_sum_.item<double>();
   Checkpoint checkpoint{config::dump(config_),         version(), task_.classes(),   progress_,
                         nn::weights_of(task_.model()), {},        optimizer_.state()};
   if (ema_) checkpoint.ema = ema_->weights();
-  save_checkpoint(folder_.checkpoint(name), checkpoint);
+  checkpoints_->write(std::move(names), checkpoint);
 }
 
 double Trainer::try_batch() {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "train/checkpoint.h"
+#include "train/checkpoint_writer.h"
 #include "train/ema.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
@@ -45,7 +46,7 @@ class Trainer {
   void save_epoch();
   tasks::Metrics evaluate();
   void stop_if_asked();
-  void save(const std::string& name);
+  void save(std::vector<std::string> names);
 
   RunConfig config_;
   tasks::Task& task_;
@@ -55,8 +56,10 @@ class Trainer {
   AdamW optimizer_;
   std::optional<Ema> ema_;
   Progress progress_;
-  at::Tensor loss_sum_;  // over the steps of this epoch, on the device, fp64
+  at::Tensor loss_sum_;          // over the steps of this epoch, on the device, fp64
+  bool files_complete_ = false;  // those of the epoch at whose end the run resumes
   std::optional<MetricsWriter> metrics_;
+  std::optional<CheckpointWriter> checkpoints_;
   std::optional<ProgressLine> line_;
 };
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <fstream>
+#include <random>
 
 #include "support/catch.h"
 #include "support/support.h"
@@ -68,6 +69,28 @@ TEST_CASE("One flipped bit, in a tensor or in the metadata, is noticed") {
     CHECK_THROWS_WITH(load_checkpoint(path),
                       Catch::Contains("last.safetensors: damaged checkpoint"));
   }
+}
+
+TEST_CASE("A checkpoint with any byte changed is never loaded as good") {
+  const vim::test::ScratchFolder folder;
+  const auto path = folder / "last.safetensors";
+  save_checkpoint(path, example(7));
+  const std::string whole = vim::read_file(path);
+  std::mt19937_64 random(vim::test::fresh_seed());
+  int loaded = 0;
+  for (int round = 0; round < 1000; ++round) {
+    std::string damaged = whole;
+    const size_t place = random() % whole.size();
+    damaged[place] = static_cast<char>(damaged[place] ^ (1 + random() % 255));
+    vim::FileWriter(path).write(damaged);
+    try {
+      load_checkpoint(path);
+      ++loaded;
+      UNSCOPED_INFO("byte " << place);
+    } catch (const vim::Error&) {
+    }
+  }
+  CHECK(loaded == 0);
 }
 
 TEST_CASE("The newest good checkpoint is found where the newest one is damaged") {

@@ -9,8 +9,11 @@
 # torch's own TorchConfig.cmake is not used: it asks for a CUDA toolkit even for a CPU program, ignores
 # CMAKE_CUDA_ARCHITECTURES and leaves dead entries in the RPATH.
 
-file(STRINGS ${PROJECT_SOURCE_DIR}/tools/libtorch-cpu.txt _pinned REGEX "^torch==")
-string(REGEX REPLACE "torch==([0-9.]+).*" "\\1" _pinned "${_pinned}")
+set(_pinned unknown)  # installed with find_package(vim), which names LibTorch by itself
+if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/../../tools/libtorch-cpu.txt)
+  file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/../../tools/libtorch-cpu.txt _pinned REGEX "^torch==")
+  string(REGEX REPLACE "torch==([0-9.]+).*" "\\1" _pinned "${_pinned}")
+endif()
 if(DEFINED ENV{VIM_CACHE})
   set(_cache $ENV{VIM_CACHE})
 elseif(DEFINED ENV{XDG_CACHE_HOME})

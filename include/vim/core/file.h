@@ -35,6 +35,10 @@ void write_atomically(const std::filesystem::path& path,
                       const std::function<void(FileWriter&)>& write);
 void write_atomically(const std::filesystem::path& path, std::string_view text);
 
+// Renames within a folder, replacing what has the name, and waits until that is on the disk. Throws
+// Error with the path.
+void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // The suffix of temporary files; one that lies around belongs to a process that was killed.
 inline constexpr std::string_view kTemporarySuffix = ".tmp";
 

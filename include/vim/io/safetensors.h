@@ -12,6 +12,12 @@ namespace vim::io {
 // `__metadata__`.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
+// The metadata alone, from the header; the tensors are not looked at.
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
+
+// Whether the file begins with the very header that write_safetensors would give `content`.
+bool has_written_header(const std::filesystem::path& path, const TensorFile& content);
+
 // Writes whole or not at all (core/file.h); equal content gives equal bytes. Tensors may lie on any
 // device and have any strides. Error where a dtype is none of the above or a text is not UTF-8.
 void write_safetensors(const std::filesystem::path& path, const TensorFile& content);

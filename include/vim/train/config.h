@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "vim/config/visitor.h"
 #include "vim/data/config.h"
@@ -22,6 +23,8 @@ struct OptimConfig {
   double eps = 1e-8;
   double clip_grad = 0;
   bool decay_A_log = false;
+  double layer_decay = 1;
+  std::vector<std::string> freeze;
   bool operator==(const OptimConfig&) const = default;
 };
 
@@ -43,10 +46,15 @@ struct EmaConfig {
   bool operator==(const EmaConfig&) const = default;
 };
 
+// What happens where a checkpoint cannot be written.
+enum class OnSaveError { kStop, kContinue };
+
 struct CheckpointConfig {
   int64_t every_steps = 0;
   int64_t every_epochs = 1;
+  int64_t keep_last = 2;
   int64_t keep_every_epochs = 0;
+  OnSaveError on_error = OnSaveError::kStop;
   bool operator==(const CheckpointConfig&) const = default;
 };
 
@@ -83,3 +91,11 @@ void describe(config::Visitor& v, RunConfig& c);
 void check(const RunConfig& c, config::Problems& problems);
 
 }  // namespace vim::train
+
+namespace vim::config {
+
+template <>
+inline constexpr auto enum_names<train::OnSaveError> = named<train::OnSaveError>(
+    {{train::OnSaveError::kStop, "stop"}, {train::OnSaveError::kContinue, "continue"}});
+
+}  // namespace vim::config

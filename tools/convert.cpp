@@ -1,0 +1,81 @@
+// vim-convert: looks into checkpoints and weights, and makes others of them.
+#include "vim/train/convert.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <map>
+
+#include "tool.h"
+#include "vim/core/error.h"
+#include "vim/core/version.h"
+
+namespace {
+
+using vim::train::Precision;
+using vim::train::WeightChoice;
+namespace fs = std::filesystem;
+
+void run(int argc, char** argv) {
+  CLI::App app("Looks into checkpoints and weights (.safetensors, .pth), and makes others of them.",
+               "vim-convert");
+  app.set_version_flag("--version", "vim-convert " + vim::version());
+  app.require_subcommand(1);
+  fs::path from, to;
+  std::vector<fs::path> files;
+  bool statistics = false;
+  std::optional<Precision> precision;
+  WeightChoice choice = WeightChoice::kAuto;
+  const auto command = [&](const char* name, const char* doc) {
+    CLI::App* added = app.add_subcommand(name, doc);
+    added->add_option("FROM", from, "File to read")->required();
+    return added;
+  };
+  const auto conversion = [&](const char* name, const char* doc) {
+    CLI::App* added = command(name, doc);
+    added->add_option("TO", to, "File to write: .safetensors, .pth or .pt")->required();
+    return added;
+  };
+
+  CLI::App* inspect = command("inspect", "List tensors and metadata");
+  inspect->add_flag("--statistics", statistics, "With mean, deviation and range of each tensor");
+  CLI::App* convert = conversion("convert", "Write another format or precision");
+  convert->add_option("--precision", precision, "Type of the weights: fp64, fp32, fp16 or bf16")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Precision>{{"fp64", Precision::kFp64},
+                                                                   {"fp32", Precision::kFp32},
+                                                                   {"fp16", Precision::kFp16},
+                                                                   {"bf16", Precision::kBf16}}));
+  CLI::App* extract = conversion("extract", "Write the weights alone, under plain names");
+  extract->add_option("--weights", choice, "model, ema, or auto, the ones that did better")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, WeightChoice>{{"auto", WeightChoice::kAuto},
+                                              {"model", WeightChoice::kModel},
+                                              {"ema", WeightChoice::kEma}}));
+  CLI::App* strip = conversion("strip", "Leave out the optimiser's state");
+  CLI::App* average = app.add_subcommand("average", "Write the mean of several files' weights");
+  average->add_option("FROM", files, "Files of the same model")->required()->expected(1, -1);
+  average->add_option("--output", to, "File to write")->required();
+  CLI::App* diff = command("diff", "Say what differs; exit code 1 where something does");
+  diff->add_option("OTHER", to, "The other file")->required();
+  CLI::App* verify = app.add_subcommand("verify", "Read whole files and check that they are good");
+  verify->add_option("FILE", files, "Files")->required()->expected(1, -1);
+  if (!vim::tools::parse(app, argc, argv)) return;
+
+  if (*inspect) vim::train::inspect_file(from, statistics, std::cout);
+  if (*convert) vim::train::convert_file(from, to, precision);
+  if (*extract) vim::train::extract_weights(from, to, choice);
+  if (*strip) vim::train::strip_file(from, to);
+  if (*average) vim::train::average_files(files, to);
+  if (*diff && !vim::train::same_files(from, to, std::cout)) {
+    throw vim::Error("the files differ");
+  }
+  for (const fs::path& file : *verify ? files : std::vector<fs::path>()) {
+    vim::train::verify_file(file, std::cout);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return vim::tools::guarded("vim-convert", [&] { run(argc, argv); });
+}
