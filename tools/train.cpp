@@ -1,15 +1,38 @@
 // vim-train: trains a model from a configuration file.
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
 
 #include "tool.h"
 #include "vim/config/config.h"
+#include "vim/core/error.h"
 #include "vim/core/stop.h"
 #include "vim/core/text.h"
 #include "vim/core/version.h"
+#include "vim/dist/launch.h"
+#include "vim/dist/spawn.h"
 #include "vim/train/commands.h"
 
 namespace {
+
+// Trains in this many processes of this machine, each running this command line without `--nproc`.
+int run_processes(int count, int argc, char** argv) {
+  if (vim::dist::detect_launch().size > 1) {
+    throw vim::UsageError(
+        "--nproc: a launcher has started this process as one of several already; "
+        "leave --nproc out");
+  }
+  std::vector<std::string> arguments;
+  for (int i = 0; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--nproc") {
+      ++i;
+    } else if (!argument.starts_with("--nproc=")) {
+      arguments.push_back(argument);
+    }
+  }
+  return vim::dist::run_local_ranks(count, arguments);
+}
 
 void run(int argc, char** argv) {
   CLI::App app("Trains a Vision Mamba model from a configuration file.", "vim-train");
@@ -24,6 +47,7 @@ void run(int argc, char** argv) {
   vim::train::TrainCommand command;
   std::string config_file, output, resume_from;
   std::vector<std::string> overrides;
+  std::string processes = "1";
   bool print_config = false, help_config = false;
   CLI::Option* config =
       app.add_option("--config", config_file, "Configuration file (YAML)")->type_name("FILE");
@@ -41,6 +65,11 @@ void run(int argc, char** argv) {
                             ->expected(0, 1);
   app.add_flag("--overwrite", command.overwrite, "Replace the run that the output folder holds")
       ->excludes(resume);
+  app.add_option("--nproc", processes,
+                 "Train in so many processes of this machine; auto: one a GPU. data.batch_size is "
+                 "each one's")
+      ->check(CLI::IsMember({"auto"}) | CLI::Range(1, 1024))
+      ->type_name("N|auto");
   app.add_flag("--print-config", print_config, "Print the resolved configuration and stop");
   app.add_flag("--help-config", help_config, "Print every configuration key and stop");
   app.add_flag("--dry-run", command.dry_run,
@@ -62,6 +91,9 @@ void run(int argc, char** argv) {
     command.output = std::filesystem::path("runs") / std::filesystem::path(config_file).stem();
   command.resume = resume->count() > 0;
   if (!resume_from.empty()) command.checkpoint = resume_from;
+  const int count =
+      processes == "auto" ? vim::train::local_processes(command.config) : std::stoi(processes);
+  if (count > 1) std::exit(run_processes(count, argc, argv));
   vim::tools::let_threads_sleep(argv);
   vim::watch_stop_signals();
   vim::train::train(command);

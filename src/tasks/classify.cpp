@@ -38,6 +38,7 @@ std::unique_ptr<data::Loader> open(const TaskContext& context, data::Split split
        .seed = context.seed,
        .rank = context.group->rank(),
        .world = context.group->size(),
+       .local_world = context.group->core_sharers(),
        .pin_memory = context.device.is_cuda()});
 }
 

@@ -12,15 +12,18 @@
 #include "train/checkpoint.h"
 #include "train/device.h"
 #include "train/optimizer.h"
+#include "train/replicas.h"
 #include "train/run_folder.h"
 #include "train/summary.h"
 #include "train/trainer.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
+#include "vim/core/hash.h"
 #include "vim/core/log.h"
 #include "vim/core/random.h"
 #include "vim/core/text.h"
+#include "vim/core/version.h"
 #include "vim/io/tensor_file.h"
 #include "vim/nn/import.h"
 
@@ -29,17 +32,35 @@ namespace fs = std::filesystem;
 namespace vim::train {
 namespace {
 
-std::unique_ptr<tasks::Task> build_task(const RunConfig& config, dist::ProcessGroup& group,
+// The process group that the environment describes, and this process's device in it.
+struct World {
+  c10::Device device;
+  std::unique_ptr<dist::ProcessGroup> group;
+};
+
+World join_world(const RunConfig& config) {
+  const dist::Launch launch = dist::detect_launch();
+  if (launch.rank != 0) log::set_level(log::Level::kWarning);
+  const c10::Device device = choose_device(config.device, launch.local_rank);
+  return {device, dist::make_process_group(launch, device, config.dist)};
+}
+
+std::unique_ptr<tasks::Task> build_task(const RunConfig& config, const World& world,
                                         bool for_training) {
-  if (config.threads) at::set_num_threads(static_cast<int>(*config.threads));
+  // Processes that share cores share them out.
+  const int64_t threads =
+      config.threads.value_or(at::get_num_threads() / world.group->core_sharers());
+  if (threads != at::get_num_threads()) {
+    at::set_num_threads(static_cast<int>(std::max<int64_t>(1, threads)));
+  }
   const uint64_t seed = static_cast<uint64_t>(config.seed);
   at::manual_seed(RandomStream(seed, Purpose::kInit).bits());
   return tasks::make_task({.task = config.task,
                            .model = config.model,
                            .data = config.data,
                            .seed = seed,
-                           .device = choose_device(config.device),
-                           .group = &group,
+                           .device = world.device,
+                           .group = world.group.get(),
                            .for_training = for_training});
 }
 
@@ -88,6 +109,14 @@ void report_changes(const std::string& before, const std::string& now) {
   }
 }
 
+// What tells one data set from another without reading its images.
+std::string describe(const data::Dataset& dataset) {
+  std::string names;
+  for (int64_t id = 0; id < dataset.size(); ++id) names += dataset.name(id) + "\n";
+  return concat("images: ", dataset.size(), "\nclasses: ", join(dataset.classes(), " "),
+                "\nnames: ", hex(hash64(names)), "\n");
+}
+
 std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const RunFolder& folder) {
   if (!command.resume) return std::nullopt;
   if (command.checkpoint)
@@ -98,37 +127,41 @@ std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const Run
   return found;
 }
 
-}  // namespace
-
-void train(const TrainCommand& command) {
+// Files are rank 0's business: the others need not see the folder.
+void train_in(const World& world, const TrainCommand& command) {
+  dist::ProcessGroup& group = *world.group;
   const RunFolder folder(command.output);
-  if (folder.holds_run() && !command.resume && !command.overwrite && !command.dry_run) {
+  if (group.is_main() && folder.holds_run() && !command.resume && !command.overwrite &&
+      !command.dry_run) {
     throw UsageError(concat(
         folder.root().string(),
         " holds a run already; go on with --resume, replace it with --overwrite, or choose another "
         "--output"));
   }
-  const auto group = dist::make_process_group();
   std::optional<RunLock> lock;
   const auto lock_folder = [&] {
-    if (group->is_main() && !command.dry_run && !lock) lock.emplace(folder);
+    if (group.is_main() && !command.dry_run && !lock) lock.emplace(folder);
   };
   // A new folder comes once the data are open, so that a mistake leaves none.
   if (fs::exists(folder.root())) lock_folder();
-  const std::optional<FoundCheckpoint> start = find_start(command, folder);
-  if (start && !command.dry_run && start->path == folder.checkpoint("last") &&
-      start->checkpoint.progress.epoch >= command.config.train.epochs) {
+  const std::optional<FoundCheckpoint> start =
+      group.is_main() ? find_start(command, folder) : std::nullopt;
+  const bool is_finished = start && !command.dry_run && start->path == folder.checkpoint("last") &&
+                           start->checkpoint.progress.epoch >= command.config.train.epochs;
+  if (!group.broadcast(is_finished ? "finished" : "", 0).empty()) {
     log::info(concat(folder.root().string(), ": already finished ", command.config.train.epochs,
                      " epochs; raise train.epochs to train on"));
     return;
   }
-  const auto task = build_task(command.config, *group, /*for_training=*/true);
-  if (!start && !command.config.model.init_from.empty()) {
+  const std::string resolved = config::dump(command.config);
+  require_same(group, {{"version", version()}, {"configuration", resolved}});
+  const auto task = build_task(command.config, world, /*for_training=*/true);
+  if (group.size() > 1) require_same(group, {{"data", describe(task->train_loader().dataset())}});
+  if (group.is_main() && !start && !command.config.model.init_from.empty()) {
     initialize(task->model(), command.config.model);
   }
   freeze(task->model(), command.config.optim.freeze);
-  Trainer trainer(command.config, *task, *group, folder);
-  const std::string resolved = config::dump(command.config);
+  Trainer trainer(command.config, *task, group, folder);
   if (start) {
     require_classes(start->checkpoint.classes, task->classes(), start->path.string());
     report_changes(start->checkpoint.config, resolved);
@@ -137,16 +170,30 @@ void train(const TrainCommand& command) {
                      start->checkpoint.progress.step));
   }
   if (command.dry_run) {
-    std::cout << summary(command.config, *task, trainer, folder);
+    const std::string text = summary(command.config, *task, trainer, folder);
+    if (group.is_main()) std::cout << text;
     return;
   }
   lock_folder();
-  if (command.overwrite) folder.remove_run();
-  folder.create(resolved);
+  if (group.is_main()) {
+    if (command.overwrite) folder.remove_run();
+    folder.create(resolved);
+  }
   trainer.run();
   log::info(concat("checkpoint: ", folder.checkpoint("last").string(),
                    ", best: ", folder.checkpoint("best").string()));
   log::info(concat("metrics: ", folder.metrics().string()));
+}
+
+}  // namespace
+
+void train(const TrainCommand& command) {
+  const World world = join_world(command.config);
+  world.group->run([&] { train_in(world, command); });
+}
+
+int local_processes(const RunConfig& config) {
+  return config.device == "cpu" ? 1 : std::max(1, count_gpus());
 }
 
 void evaluate(const EvalCommand& command) {
@@ -156,12 +203,16 @@ void evaluate(const EvalCommand& command) {
   if (command.data_root) overrides.push_back("data.root=" + *command.data_root);
   const RunConfig config = config_of(checkpoint, source, overrides);
   const bool use_ema = chooses_ema(checkpoint, command.weights, source);
-  const auto group = dist::make_process_group();
-  const auto task = build_task(config, *group, /*for_training=*/false);
-  require_classes(checkpoint.classes, task->classes(), source);
-  nn::load_weights(task->model(), chosen_weights(checkpoint, command.weights, source), source);
+  const World world = join_world(config);
+  tasks::Metrics metrics;
+  world.group->run([&] {
+    const auto task = build_task(config, world, /*for_training=*/false);
+    require_classes(checkpoint.classes, task->classes(), source);
+    nn::load_weights(task->model(), chosen_weights(checkpoint, command.weights, source), source);
+    metrics = task->evaluate();
+  });
+  if (!world.group->is_main()) return;
 
-  const tasks::Metrics metrics = task->evaluate();
   nlohmann::ordered_json result = {{"checkpoint", source},
                                    {"step", checkpoint.progress.step},
                                    {"epoch", checkpoint.progress.epoch},

@@ -87,6 +87,7 @@ void describe(config::Visitor& v, RunConfig& c) {
   v("schedule", c.schedule, "Learning rate over time: warm-up, then cosine.");
   v("ema", c.ema, "Moving average of the weights.");
   v("train", c.train, "The training loop.");
+  v("dist", c.dist, "Several processes that train together.");
   v("checkpoint", c.checkpoint, "When the state is saved.");
 }
 

@@ -10,7 +10,11 @@
 
 namespace vim::train {
 
-c10::Device choose_device(const std::string& name) {
+int count_gpus() {
+  return at::hasCUDA() && ops::supports(c10::kCUDA) ? at::detail::getCUDAHooks().deviceCount() : 0;
+}
+
+c10::Device choose_device(const std::string& name, int local_rank) {
   if (name == "cpu") return c10::kCPU;
   const bool is_auto = name == "auto";
   if (!is_auto && name != "cuda" && !name.starts_with("cuda:")) {
@@ -27,12 +31,18 @@ c10::Device choose_device(const std::string& name) {
         "there is a GPU, but this version's ops have no CUDA kernels yet: training on the CPU");
     return unavailable("this version's ops have no CUDA kernels");
   }
-  int64_t index = 0;
+  // Slurm may show each process its own GPU alone.
+  const int gpus = count_gpus();
+  int64_t index = gpus == 1 ? 0 : local_rank;
+  if (index >= gpus) {
+    throw UsageError(concat("there is no GPU for process ", local_rank + 1,
+                            " of this machine, which has ", gpus,
+                            "; start at most one process a GPU"));
+  }
   if (name.starts_with("cuda:")) {
     const std::string digits = name.substr(5);
     if (digits.empty() || digits.size() > 3 ||
-        digits.find_first_not_of("0123456789") != std::string::npos ||
-        std::stoll(digits) >= at::detail::getCUDAHooks().deviceCount()) {
+        digits.find_first_not_of("0123456789") != std::string::npos || std::stoll(digits) >= gpus) {
       throw UsageError(concat("device: there is no ", name, "; GPUs are numbered from cuda:0"));
     }
     index = std::stoll(digits);

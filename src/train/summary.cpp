@@ -44,7 +44,7 @@ std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer
   line("multiply-adds", fixed(task.multiply_adds_per_image() / 1e9, 3), " G an image");
   line("classes", task.classes().size());
   line("global batch", trainer.global_batch(), " images (", config.data.batch_size, " x ",
-       config.train.accumulation, " accumulated)");
+       config.train.accumulation, " accumulated x ", trainer.processes(), " processes)");
   line("steps", with_separators(trainer.steps_per_epoch()), " an epoch, ",
        with_separators(trainer.steps_per_epoch() * config.train.epochs), " in ",
        config.train.epochs, " epochs");

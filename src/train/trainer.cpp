@@ -8,11 +8,11 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "train/replicas.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/log.h"
 #include "vim/core/random.h"
-#include "vim/core/stop.h"
 #include "vim/core/text.h"
 #include "vim/core/version.h"
 
@@ -41,6 +41,7 @@ Trainer::Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup&
                 count_steps(task, config.train), config.train.epochs},
       optimizer_(task.model(), config.optim) {
   if (config.ema.enabled) ema_.emplace(task.model(), config.ema.decay);
+  if (group.size() > 1) parallel_.emplace(task.model(), group, config.dist);
 }
 
 int64_t Trainer::global_batch() const {
@@ -54,14 +55,41 @@ void Trainer::resume(const Checkpoint& checkpoint, const std::string& source) {
   progress_ = checkpoint.progress;
   files_complete_ = source == folder_.checkpoint("last").string();
   if (progress_.step != progress_.epoch * steps_per_epoch() + progress_.step_in_epoch) {
-    throw Error(concat(
-        source, ": it was written with another number of steps an epoch (now ", steps_per_epoch(),
-        "); resume with the data, data.batch_size and train.accumulation of that run"));
+    throw Error(concat(source, ": it was written with another number of steps an epoch (now ",
+                       steps_per_epoch(),
+                       "); resume with the data and the global batch (data.batch_size x "
+                       "train.accumulation x processes) of that run"));
   }
 }
 
+// Rank 0 may have resumed, and the others need not even see its files.
+void Trainer::replicate() {
+  static_assert(std::is_trivially_copyable_v<Progress>);
+  const std::string bytes(reinterpret_cast<const char*>(&progress_), sizeof(progress_));
+  std::memcpy(&progress_, group_.broadcast(bytes, 0).data(), sizeof(progress_));
+  files_complete_ = !group_.broadcast(files_complete_ ? "complete" : "", 0).empty();
+  first_step_ = progress_.step;
+  if (!parallel_) return;
+  copy_from_main(group_, nn::weights_of(task_.model()));
+  if (ema_) copy_from_main(group_, ema_->weights());
+  if (progress_.step > 0) copy_from_main(group_, optimizer_.state());
+  require_same(group_, {{"model", checksum(nn::weights_of(task_.model()))}});
+}
+
+// The first step warms up caches, kernels and data, each rank at its own pace.
+void Trainer::mark(const char* activity, bool patience) {
+  group_.mark({activity, patience || progress_.step == first_step_});
+}
+
+double Trainer::mean_over_ranks(const at::Tensor& value) {
+  at::Tensor sum = value.clone();
+  group_.all_reduce_sum(sum);
+  return sum.item<double>() / group_.size();
+}
+
 void Trainer::run() {
-  metrics_.emplace(folder_.metrics(), progress_.step);
+  replicate();
+  if (group_.is_main()) metrics_.emplace(folder_.metrics(), progress_.step);
   checkpoints_.emplace(folder_, config_.checkpoint);
   line_.emplace(config_.train.epochs, steps_per_epoch(), global_batch(), progress_.step);
   task_.model().train();
@@ -99,8 +127,17 @@ void Trainer::train_step() {
 
   at::Tensor loss = at::zeros({}, loss_sum_.options());
   for (int64_t i = 0; i < config_.train.accumulation; ++i) {
-    const at::Tensor part = task_.loss(*task_.train_loader().next()) / config_.train.accumulation;
-    part.backward();
+    mark("waiting for images");
+    const data::Batch batch = *task_.train_loader().next();
+    mark("computing the loss");
+    const at::Tensor part = task_.loss(batch) / config_.train.accumulation;
+    mark("computing gradients");
+    const bool is_last = i + 1 == config_.train.accumulation;
+    if (parallel_ && is_last) {
+      parallel_->backward(part);
+    } else {
+      part.backward();
+    }
     loss += part.detach();
   }
   if (config_.optim.clip_grad > 0) optimizer_.clip_gradients(config_.optim.clip_grad);
@@ -112,11 +149,12 @@ void Trainer::train_step() {
   ++progress_.step;
   ++progress_.step_in_epoch;
   // Reading the loss waits for the device, so it happens at the logging cadence only.
-  if (progress_.step % config_.train.log_every_steps == 0) log_step(loss.item<double>());
+  if (progress_.step % config_.train.log_every_steps == 0) log_step(mean_over_ranks(loss));
 }
 
 void Trainer::log_step(double loss) {
   require_finite(loss);
+  if (!group_.is_main()) return;
   const double lr = schedule_.lr(progress_.step - 1);
   metrics_->write({{"kind", "step"},
                    {"step", progress_.step},
@@ -136,7 +174,7 @@ void Trainer::require_finite(double loss) const {
 void Trainer::finish_epoch() {
   const double seconds = line_->seconds();
   const double rate = line_->images_per_second(progress_.step);
-  const double loss = loss_sum_.item<double>() / static_cast<double>(progress_.step_in_epoch);
+  const double loss = mean_over_ranks(loss_sum_) / static_cast<double>(progress_.step_in_epoch);
   require_finite(loss);
   progress_.epoch += 1;
   progress_.step_in_epoch = 0;
@@ -155,7 +193,7 @@ void Trainer::finish_epoch() {
       message += concat(", ", name, " ", fixed(value, name.ends_with("loss") ? 4 : 2));
     }
   }
-  metrics_->write(record);
+  if (metrics_) metrics_->write(record);
   log::info(message);
   save_epoch();
 }
@@ -176,6 +214,7 @@ void Trainer::save_epoch() {
 
 // Of the model and of the average; the better one decides what is best.
 tasks::Metrics Trainer::evaluate() {
+  mark("evaluating", /*patience=*/true);
   tasks::Metrics metrics = task_.evaluate();
   progress_.headline = metrics.front().second;
   if (ema_) {
@@ -193,7 +232,7 @@ tasks::Metrics Trainer::evaluate() {
 }
 
 void Trainer::stop_if_asked() {
-  const int signal = stop_requested();
+  const int signal = group_.agreed_stop();
   if (signal == 0 || finished()) return;
   save({"last"});
   checkpoints_->finish();
@@ -203,8 +242,9 @@ void Trainer::stop_if_asked() {
 }
 
 void Trainer::save(std::vector<std::string> names) {
+  if (progress_.step_in_epoch > 0) progress_.epoch_loss_sum = mean_over_ranks(loss_sum_);
+  mark("saving a checkpoint", /*patience=*/true);
   if (!group_.is_main()) return;
-  if (progress_.step_in_epoch > 0) progress_.epoch_loss_sum = loss_sum_.item<double>();
   Checkpoint checkpoint{config::dump(config_),         version(), task_.classes(),   progress_,
                         nn::weights_of(task_.model()), {},        optimizer_.state()};
   if (ema_) checkpoint.ema = ema_->weights();

@@ -12,6 +12,7 @@
 #include "train/progress_line.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
+#include "vim/dist/data_parallel.h"
 #include "vim/dist/process_group.h"
 #include "vim/tasks/task.h"
 #include "vim/train/config.h"
@@ -23,7 +24,7 @@ class Trainer {
   // `task` and `group` outlive the trainer.
   Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup& group, RunFolder folder);
 
-  // Goes on from this state; `source` names it in errors.
+  // Goes on from this state; `source` names it in errors. Only rank 0 needs to be told.
   void resume(const Checkpoint& checkpoint, const std::string& source);
 
   // Trains to the end. Throws Stopped, after it saved, when a signal asked for it.
@@ -34,10 +35,14 @@ class Trainer {
 
   int64_t steps_per_epoch() const { return schedule_.steps_per_epoch; }
   int64_t global_batch() const;
+  int processes() const { return group_.size(); }
   double peak_lr() const { return schedule_.peak_lr; }
   bool finished() const { return progress_.epoch >= config_.train.epochs; }
 
  private:
+  void replicate();
+  void mark(const char* activity, bool patience = false);
+  double mean_over_ranks(const at::Tensor& value);
   void train_epoch();
   void train_step();
   void log_step(double loss);
@@ -55,10 +60,12 @@ class Trainer {
   Schedule schedule_;
   AdamW optimizer_;
   std::optional<Ema> ema_;
+  std::optional<dist::DataParallel> parallel_;  // in a world of more than one
   Progress progress_;
-  at::Tensor loss_sum_;          // over the steps of this epoch, on the device, fp64
+  int64_t first_step_ = 0;       // of this process
   bool files_complete_ = false;  // those of the epoch at whose end the run resumes
-  std::optional<MetricsWriter> metrics_;
+  at::Tensor loss_sum_;          // this rank's, over the steps of this epoch, on the device, fp64
+  std::optional<MetricsWriter> metrics_;  // of rank 0
   std::optional<CheckpointWriter> checkpoints_;
   std::optional<ProgressLine> line_;
 };

@@ -72,3 +72,25 @@ ema: {decay: 0.9}
 train: {epochs: 3, log_every_steps: 1}
 YAML
 }
+
+# An image folder of 2 x 20 training and 2 x 4 evaluation images of 12 x 10 pixels, and the options that read it.
+make_photos() {
+  python3 - "$1" <<'PYTHON'
+import os, struct, sys, zlib
+def png(path, shade):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    rows = b"".join(b"\0" + bytes([shade, shade, 255 - shade] * 12) for _ in range(10))
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 12, 10, 8, 2, 0, 0, 0))
+                + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+for split, count in (("train", 20), ("val", 4)):
+    for label, name in enumerate(("cats", "dogs")):
+        for i in range(count):
+            png(f"{sys.argv[1]}/{split}/{name}/{i:02}.png", 40 + 120 * label + i)
+PYTHON
+  photos=(--set data.format=image_folder --set "data.root=$1" --set data.channels=3 --set model.in_channels=3
+    --set 'data.mean=[0.5,0.5,0.5]' --set 'data.std=[0.2,0.2,0.2]'
+    --set 'data.train_transforms=[{random_resized_crop: {size: 8}}, flip]'
+    --set 'data.eval_transforms=[{resize: {size: 8}}, {center_crop: 8}]')
+}

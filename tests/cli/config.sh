@@ -50,5 +50,3 @@ expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set model.in_channels=
 says "data.channels: the images have 1 channels and the model takes 3"
 expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set device=tpu --output "$scratch/run"
 says "device"
-expect 2 env WORLD_SIZE=2 "$bin/vim-train" --config "$scratch/good.yaml" --output "$scratch/run"
-says "WORLD_SIZE=2"

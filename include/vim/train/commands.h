@@ -22,6 +22,9 @@ struct TrainCommand {
 };
 void train(const TrainCommand& command);
 
+// How many processes use this machine well: one a GPU.
+int local_processes(const RunConfig& config);
+
 struct EvalCommand {
   std::filesystem::path checkpoint;
   std::optional<std::string> data_root;

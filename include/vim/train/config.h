@@ -9,6 +9,7 @@
 
 #include "vim/config/visitor.h"
 #include "vim/data/config.h"
+#include "vim/dist/config.h"
 #include "vim/nn/config.h"
 #include "vim/tasks/config.h"
 
@@ -78,6 +79,7 @@ struct RunConfig {
   ScheduleConfig schedule;
   EmaConfig ema;
   TrainConfig train;
+  dist::DistConfig dist;
   CheckpointConfig checkpoint;
   bool operator==(const RunConfig&) const = default;
 };

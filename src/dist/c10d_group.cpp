@@ -1,0 +1,223 @@
+#include "dist/c10d_group.h"
+
+#include <ATen/ops/full.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#ifdef USE_C10D_NCCL
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
+
+#include "vim/core/error.h"
+#include "vim/core/hash.h"
+#include "vim/core/stop.h"
+#include "vim/core/text.h"
+
+namespace vim::dist {
+namespace {
+
+using namespace std::chrono_literals;
+using Gloo = c10d::ProcessGroupGloo;
+
+constexpr auto kMeeting = 5min;  // until all ranks are there; nodes may start at different times
+
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+// Where this process runs: processes with the same text share their cores.
+std::string cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  sched_getaffinity(0, sizeof(set), &set);
+  return concat(host_name(), " ", hex(hash64(&set, sizeof(set))));
+}
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+std::shared_ptr<::gloo::transport::Device> gloo_device(const Launch& launch) {
+  if (const auto interface = process_environment("GLOO_SOCKET_IFNAME")) {
+    return Gloo::createDeviceForInterface(*interface);
+  }
+  return launch.is_local ? Gloo::createDeviceForHostname("127.0.0.1") : Gloo::createDefaultDevice();
+}
+
+}  // namespace
+
+C10dGroup::C10dGroup(const Launch& launch, c10::Device device, const DistConfig& config)
+    : launch_(launch), store_(open_store()) {
+  const std::vector<std::string> names = meet();
+  watch_ = std::make_unique<Watch>(
+      store_->clone(), Watch::Place{.rank = rank(),
+                                    .names = names,
+                                    .holds_store = is_main() && !launch.launcher_listens,
+                                    .timeout = config.timeout});
+  connect(device);
+}
+
+// A failed world cannot be taken down in order: c10d's threads wait for ranks that are gone.
+C10dGroup::~C10dGroup() {
+  if (!failed_) return;
+  watch_->stop();
+  (void)watch_.release();
+  (void)voting_.release();
+  (void)group_.release();
+  (void)store_.release();
+}
+
+c10::intrusive_ptr<c10d::Store> C10dGroup::open_store() const {
+  c10d::TCPStoreOptions options;
+  options.port = launch_.port;
+  options.isServer = is_main() && !launch_.launcher_listens;
+  options.waitWorkers = false;
+  options.timeout = kMeeting;
+  options.masterListenFd = launch_.listener;
+  try {
+    return c10::make_intrusive<c10d::PrefixStore>(
+        "vim/" + launch_.job, c10::make_intrusive<c10d::TCPStore>(launch_.host, options));
+  } catch (const c10::Error& problem) {
+    const std::string address = concat(launch_.host, ":", launch_.port);
+    if (options.isServer) {
+      throw Error(concat("rank 0 cannot listen at ", address, " (",
+                         first_line(problem.what_without_backtrace()),
+                         "); set MASTER_PORT to a free port"));
+    }
+    throw Error(concat("rank ", rank(), " cannot reach rank 0 at ", address, " (",
+                       first_line(problem.what_without_backtrace()),
+                       "); see whether rank 0 runs there and the port is open"));
+  }
+}
+
+// Waits until every rank is there; their names. Sets core_sharers_.
+std::vector<std::string> C10dGroup::meet() {
+  const auto key = [](int rank) { return "member/" + std::to_string(rank); };
+  store_->set(key(rank()), concat(cores(), "\n", "rank ", rank(), " (host ", host_name(), ", pid ",
+                                  getpid(), ")"));
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<std::string> names;
+  core_sharers_ = 0;
+  for (int member = 0; member < size(); ++member) {
+    while (!store_->check({key(member)})) {
+      if (std::chrono::steady_clock::now() - start > kMeeting) {
+        throw Error(concat("rank ", member, " of ", size(), " has not come within ",
+                           std::chrono::minutes(kMeeting).count(), " minutes to ", launch_.host,
+                           ":", launch_.port, "; see its output, or that of ", launch_.launcher));
+      }
+      std::this_thread::sleep_for(50ms);
+    }
+    const std::string text = store_->get_to_str(key(member));
+    const size_t end = text.find('\n');
+    core_sharers_ += text.substr(0, end) == cores() ? 1 : 0;
+    names.push_back(text.substr(end + 1));
+  }
+  return names;
+}
+
+void C10dGroup::connect(c10::Device device) {
+  group_ = c10::make_intrusive<c10d::ProcessGroup>(store_, rank(), size());
+  const auto options = Gloo::Options::create();
+  options->devices.push_back(gloo_device(launch_));
+  group_->setBackend(
+      c10::kCPU, c10d::ProcessGroup::BackendType::GLOO,
+      c10::make_intrusive<Gloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store_), rank(),
+                                size(), options));
+  group_->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
+  if (!device.is_cuda()) return;
+#ifdef USE_C10D_NCCL
+  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  group_->setBackend(c10::kCUDA, c10d::ProcessGroup::BackendType::NCCL,
+                     c10::make_intrusive<c10d::ProcessGroupNCCL>(
+                         c10::make_intrusive<c10d::PrefixStore>("nccl", store_), rank(), size()));
+  group_->setDefaultBackend(c10d::ProcessGroup::BackendType::NCCL);
+#else
+  throw UsageError("device: this build has no NCCL to connect GPUs with; use device: cpu");
+#endif
+}
+
+void C10dGroup::all_reduce_sum(at::Tensor& tensor) {
+  std::vector<at::Tensor> tensors = {tensor};
+  group_->allreduce(tensors)->wait();
+}
+
+void C10dGroup::broadcast(at::Tensor& tensor, int root) {
+  std::vector<at::Tensor> tensors = {tensor};
+  c10d::BroadcastOptions options;
+  options.rootRank = root;
+  group_->broadcast(tensors, options)->wait();
+}
+
+// Over Gloo, so that it says something about the hosts also where GPUs run behind.
+void C10dGroup::barrier() {
+  group_->getBackend(c10::kCPU)->barrier()->wait();
+}
+
+std::vector<std::string> C10dGroup::all_gather(const std::string& text) {
+  const std::string prefix = concat("text/", exchanges_++, "/");
+  store_->set(prefix + std::to_string(rank()), text);
+  std::vector<std::string> texts;
+  for (int member = 0; member < size(); ++member) {
+    texts.push_back(store_->get_to_str(prefix + std::to_string(member)));
+  }
+  return texts;
+}
+
+std::string C10dGroup::broadcast(const std::string& text, int root) {
+  const std::string key = concat("text/", exchanges_++);
+  if (rank() == root) store_->set(key, text);
+  return store_->get_to_str(key);
+}
+
+// The sum runs beside the next step.
+int C10dGroup::agreed_stop() {
+  int signal = 0;
+  if (voting_) {
+    voting_->wait();
+    signal = vote_.item<int>();
+  }
+  vote_ = at::full({}, stop_requested(), at::kInt);
+  std::vector<at::Tensor> tensors = {vote_};
+  c10d::AllreduceOptions options;
+  options.reduceOp = c10d::ReduceOp::MAX;
+  voting_ = group_->getBackend(c10::kCPU)->allreduce(tensors, options);
+  return signal;
+}
+
+void C10dGroup::run(const std::function<void()>& body) {
+  try {
+    body();
+    leave();
+  } catch (const Stopped&) {
+    leave();
+    throw;
+  } catch (const Error& problem) {
+    failed_ = true;
+    watch_->report(problem.what());
+    throw;
+  } catch (const std::exception& problem) {
+    // A rank that dies shows here as a failed operation; its name and cause come from the watch.
+    failed_ = true;
+    watch_->suspect();
+    watch_->report(first_line(problem.what()));
+    throw;
+  }
+}
+
+void C10dGroup::leave() {
+  watch_->mark({"ending"});
+  watch_->leave();
+  if (voting_) voting_->wait();
+  barrier();
+  watch_->stop();
+}
+
+}  // namespace vim::dist

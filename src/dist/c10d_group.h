@@ -1,0 +1,48 @@
+// The process group over LibTorch's c10d, for worlds of more than one.
+#pragma once
+
+#include <memory>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+
+#include "dist/watch.h"
+#include "vim/dist/process_group.h"
+
+namespace vim::dist {
+
+class C10dGroup : public ProcessGroup {
+ public:
+  C10dGroup(const Launch& launch, c10::Device device, const DistConfig& config);
+  ~C10dGroup() override;
+
+  int rank() const override { return launch_.rank; }
+  int size() const override { return launch_.size; }
+  int core_sharers() const override { return core_sharers_; }
+  void all_reduce_sum(at::Tensor& tensor) override;
+  void broadcast(at::Tensor& tensor, int root) override;
+  void barrier() override;
+  std::vector<std::string> all_gather(const std::string& text) override;
+  std::string broadcast(const std::string& text, int root) override;
+  int agreed_stop() override;
+  void mark(Activity activity) override { watch_->mark(activity); }
+  void run(const std::function<void()>& body) override;
+
+  const c10::intrusive_ptr<c10d::ProcessGroup>& c10d() const { return group_; }
+
+ private:
+  c10::intrusive_ptr<c10d::Store> open_store() const;
+  std::vector<std::string> meet();
+  void connect(c10::Device device);
+  void leave();
+
+  const Launch launch_;
+  c10::intrusive_ptr<c10d::Store> store_;
+  c10::intrusive_ptr<c10d::ProcessGroup> group_;
+  std::unique_ptr<Watch> watch_;
+  int core_sharers_ = 1;
+  int64_t exchanges_ = 0;  // of texts, so far
+  at::Tensor vote_;        // the signal that asked to stop, while the ranks agree on it
+  c10::intrusive_ptr<c10d::Work> voting_;
+  bool failed_ = false;
+};
+
+}  // namespace vim::dist

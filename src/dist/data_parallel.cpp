@@ -1,0 +1,107 @@
+#include "vim/dist/data_parallel.h"
+
+#include <torch/nn/module.h>
+
+#include <algorithm>
+#include <torch/csrc/distributed/c10d/default_comm_hooks.hpp>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+
+#include "dist/c10d_group.h"
+#include "vim/core/error.h"
+#include "vim/core/text.h"
+
+namespace vim::dist {
+namespace {
+
+using c10::ivalue::Future;
+
+// The mean of the buckets' values as bfloat16, half the bytes of fp32. Each rank divides first, so
+// that the sum keeps the gradients' magnitude.
+class Bf16Mean : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::ProcessGroup>> {
+ public:
+  using CppCommHookInterface::CppCommHookInterface;
+
+  c10::intrusive_ptr<Future> runHook(c10d::GradBucket& bucket) override {
+    const at::Tensor full = bucket.getBuffer();
+    std::vector<at::Tensor> half = {full.to(at::kBFloat16).div_(state_->getSize())};
+    return state_->allreduce(half)->getFuture()->then(
+        [full](Future& reduced) {
+          full.copy_(reduced.value().toTensorList().get(0));
+          return c10::IValue(full);
+        },
+        c10::TensorType::get());
+  }
+};
+
+}  // namespace
+
+class DataParallel::Impl {
+ public:
+  Impl(const torch::nn::Module& model, C10dGroup& group, const DistConfig& config);
+  void backward(const at::Tensor& loss);
+
+ private:
+  void refuse_unused() const;
+
+  const bool find_unused_;
+  std::vector<std::string> names_;
+  std::vector<at::Tensor> parameters_;
+  std::unique_ptr<c10d::Reducer> reducer_;
+  bool is_first_ = true;
+};
+
+DataParallel::Impl::Impl(const torch::nn::Module& model, C10dGroup& group, const DistConfig& config)
+    : find_unused_(config.find_unused_parameters) {
+  for (const auto& entry : model.named_parameters()) {
+    if (!entry.value().requires_grad()) continue;
+    names_.push_back(entry.key());
+    parameters_.push_back(entry.value());
+  }
+  const std::vector<bool> dense(parameters_.size(), false);
+  auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(
+      parameters_, {c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap}, dense));
+  std::ranges::reverse(buckets);  // about the order of the backward pass; the true one is learnt
+  reducer_ = std::make_unique<c10d::Reducer>(
+      parameters_, std::move(buckets), group.c10d(), dense, c10d::kDefaultBucketBytesCap,
+      find_unused_, /*gradient_as_bucket_view=*/true, std::unordered_map<size_t, std::string>{},
+      c10d::kDefaultFirstBucketBytes, /*skip_all_reduce_unused_params=*/false,
+      /*use_python_reducer=*/false, std::vector<int64_t>{});
+  if (config.bf16_gradients) {
+    reducer_->register_comm_hook(std::make_unique<Bf16Mean>(group.c10d()));
+  }
+}
+
+void DataParallel::Impl::backward(const at::Tensor& loss) {
+  reducer_->rebuild_buckets();
+  reducer_->prepare_for_backward(find_unused_ ? std::vector<at::Tensor>{loss}
+                                              : std::vector<at::Tensor>{});
+  loss.backward();
+  // The reducer would notice in the next step, and could not name them all.
+  if (is_first_ && !find_unused_) refuse_unused();
+  is_first_ = false;
+}
+
+void DataParallel::Impl::refuse_unused() const {
+  std::vector<std::string> unused;
+  for (size_t i = 0; i < names_.size(); ++i) {
+    if (!parameters_[i].grad().defined()) unused.push_back(names_[i]);
+  }
+  if (unused.empty()) return;
+  throw Error(concat("these parameters take no part in the loss: ", join(unused, ", "),
+                     "; freeze them, or set dist.find_unused_parameters=true"));
+}
+
+DataParallel::DataParallel(const torch::nn::Module& model, ProcessGroup& group,
+                           const DistConfig& config) {
+  auto* c10d = dynamic_cast<C10dGroup*>(&group);
+  VIM_CHECK(c10d != nullptr);
+  impl_ = std::make_unique<Impl>(model, *c10d, config);
+}
+
+DataParallel::~DataParallel() = default;
+
+void DataParallel::backward(const at::Tensor& loss) {
+  impl_->backward(loss);
+}
+
+}  // namespace vim::dist
