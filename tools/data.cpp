@@ -104,6 +104,53 @@ void add_stats(CLI::App& app) {
   sub->callback([=] { vim::data::stats(*command); });
 }
 
+void add_pack(CLI::App& app) {
+  auto* sub = app.add_subcommand("pack", "Put an image folder into one file a split");
+  const auto command = std::make_shared<vim::data::PackCommand>();
+  command->workers = all_cores();
+  sub->footer("Then train with data.format=packed data.root=OUT.");
+  sub->add_option("DIR", command->root, "Image folder: train/<class>/, val/<class>/")->required();
+  sub->add_option("OUT", command->output, "Folder for train.vimpack and val.vimpack")->required();
+  sub->add_option("--short-side", command->short_side, "Shrink larger images to this short side")
+      ->check(CLI::PositiveNumber);
+  sub->add_flag("--raw", command->raw, "Keep pixels: large, and nothing to decode in training");
+  sub->add_option("--quality", command->quality, "Of JPEGs that are written anew")
+      ->check(CLI::Range(1, 100));
+  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+  sub->callback([=] { vim::data::pack(*command); });
+}
+
+void add_unpack(CLI::App& app) {
+  auto* sub = app.add_subcommand("unpack", "Write the images of a packed file");
+  const auto command = std::make_shared<vim::data::UnpackCommand>();
+  command->workers = all_cores();
+  sub->add_option("FILE", command->file, "Packed file")->required();
+  sub->add_option("OUT", command->output, "Folder")->required();
+  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+  sub->callback([=] { vim::data::unpack(*command); });
+}
+
+void add_list(CLI::App& app) {
+  auto* sub = app.add_subcommand("list", "Name, class and size of every image of a packed file");
+  const auto file = std::make_shared<std::string>();
+  sub->add_option("FILE", *file, "Packed file")->required();
+  sub->callback([=] { vim::data::list(*file); });
+}
+
+void add_bench(CLI::App& app) {
+  auto* sub =
+      app.add_subcommand("bench", "Images a second, stage by stage, on one core and on all");
+  const auto command = std::make_shared<vim::data::BenchCommand>();
+  command->workers = all_cores();
+  sub->add_option("DIR", command->root, "Folder with photographs")->required();
+  sub->add_option("--workers", command->workers, "Most threads of the loader")
+      ->check(CLI::Range(1, 1024));
+  sub->add_option("--seconds", command->seconds, "Time for each figure")
+      ->check(CLI::PositiveNumber);
+  sub->add_flag("--json", command->json, "As JSON");
+  sub->callback([=] { vim::data::bench(*command); });
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Looks at images and data sets, and prepares them.", "vim-data");
   app.set_version_flag("--version", "vim-data " + vim::version());
@@ -114,6 +161,10 @@ int run(int argc, char** argv) {
   bool all_well = true;
   add_check(app, all_well);
   add_stats(app);
+  add_pack(app);
+  add_unpack(app);
+  add_list(app);
+  add_bench(app);
   vim::watch_stop_signals();
   vim::tools::parse(app, argc, argv);
   return all_well ? 0 : 1;

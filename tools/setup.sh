@@ -32,7 +32,7 @@ fi
 
 # --- Debian packages -----------------------------------------------------------------------------------------
 # A compiler or build tool from elsewhere is as good.
-packages=(libcli11-dev libopencv-core-dev libopencv-imgproc-dev libpng-dev libspdlog-dev libturbojpeg0-dev
+packages=(libcli11-dev libjpeg62-turbo-dev libopencv-core-dev libopencv-imgproc-dev libpng-dev libspdlog-dev libturbojpeg0-dev
   libxxhash-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev catch2 "$@")
 for tool in g++=g++ cmake=cmake ninja=ninja-build ccache=ccache pkg-config=pkg-config; do
   command -v "${tool%=*}" >/dev/null || packages+=("${tool#*=}")

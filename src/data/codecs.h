@@ -14,6 +14,9 @@ bool is_png(std::string_view bytes);
 // 1 (grey), 3 or 4 (CMYK), or 0 where the header does not say.
 int jpeg_components(std::string_view bytes);
 
+// Whether a JPEG's image itself ends; a thumbnail's end stands before the image's start of scan.
+bool has_end_marker(std::string_view jpeg);
+
 // CV_8UC3, RGB. They throw Error with the reason alone.
 cv::Mat decode_jpeg(std::string_view bytes);
 cv::Mat decode_png(std::string_view bytes);

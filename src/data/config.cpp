@@ -10,7 +10,9 @@ void describe(config::Visitor& v, DataConfig& c) {
   v("format", c.format,
     "idx: {train,t10k}-{images-idx3,labels-idx1}-ubyte, perhaps with .gz, as MNIST's. "
     "image_folder: "
-    "train/<class>/ and val/<class>/ with JPEG and PNG files.");
+    "train/<class>/ and val/<class>/ with JPEG and PNG files. cifar: the binary version of "
+    "CIFAR-10 "
+    "or CIFAR-100. packed: train.vimpack and val.vimpack, as `vim-data pack` writes them.");
   v("root", c.root, "Folder with the images.", config::not_empty);
   v("channels", c.channels, "3 (RGB; grey images are repeated) or 1 (grey).",
     config::between(1, 3));

@@ -18,4 +18,11 @@ std::unique_ptr<Dataset> open_idx(const std::filesystem::path& root, Split split
 std::unique_ptr<Dataset> open_image_folder(const std::filesystem::path& root, Split split,
                                            int channels);
 
+// CIFAR-10 (`data_batch_{1..5}.bin`, `test_batch.bin`) or CIFAR-100 (`{train,test}.bin`, with the
+// fine labels), whichever is there. Held in memory.
+std::unique_ptr<Dataset> open_cifar(const std::filesystem::path& root, Split split, int channels);
+
+// `{train,val}.vimpack` (data/packed.h).
+std::unique_ptr<Dataset> open_packed(const std::filesystem::path& root, Split split, int channels);
+
 }  // namespace vim::data

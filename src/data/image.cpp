@@ -4,6 +4,7 @@
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
+#include "vim/data/sample.h"
 
 namespace vim::data {
 namespace {
@@ -66,6 +67,12 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   } catch (const Error& error) {
     throw Error(concat(path.string(), ": ", error.what()));
   }
+}
+
+void decode(Sample& sample) {
+  if (sample.jpeg.empty()) return;
+  sample.image = decode_image(sample.jpeg, sample.channels);
+  sample.jpeg.clear();
 }
 
 cv::Mat with_channels(const cv::Mat& image, int channels) {

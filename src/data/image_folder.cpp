@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <map>
 
+#include "data/codecs.h"
 #include "data/datasets.h"
 #include "vim/core/error.h"
+#include "vim/core/file.h"
 #include "vim/core/log.h"
 #include "vim/core/text.h"
 #include "vim/data/image.h"
@@ -61,6 +63,12 @@ class ImageFolder : public Dataset {
   int64_t size() const override { return static_cast<int64_t>(starts_.size()); }
 
   Sample get(int64_t id) const override { return {read_image(path(id), channels_), label(id), id}; }
+
+  Sample read(int64_t id) const override {
+    std::string bytes = read_file(path(id));
+    if (!is_jpeg(bytes)) return get(id);
+    return {{}, label(id), id, std::move(bytes), channels_};
+  }
 
   std::string name(int64_t id) const override { return path(id).string(); }
 

@@ -7,8 +7,13 @@
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 #include "vim/data/loader.h"
+#include "vim/data/sample.h"
 
 namespace vim::data {
+
+Sample Dataset::read(int64_t id) const {
+  return get(id);
+}
 
 std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split) {
   const std::filesystem::path root(config.root);
@@ -22,6 +27,10 @@ std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split) {
       return open_idx(root, split, channels);
     case Format::kImageFolder:
       return open_image_folder(root, split, channels);
+    case Format::kCifar:
+      return open_cifar(root, split, channels);
+    case Format::kPacked:
+      return open_packed(root, split, channels);
   }
   VIM_CHECK(false);
   return nullptr;

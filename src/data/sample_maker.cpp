@@ -29,7 +29,7 @@ std::optional<Sample> SampleMaker::make(const Pick& pick, int64_t epoch) {
     // The pick's stream even where another image stands in, so that it does not come twice alike.
     RandomStream random = transform_stream(options_.seed, epoch, pick, size);
     try {
-      return transformed(dataset_->get(id), random);
+      return transformed(dataset_->read(id), random);
     } catch (const Error& error) {
       if (options_.on_error == OnError::kStop) {
         throw Error(concat(error.what(), "; remove it, or set data.on_error to skip such images"));

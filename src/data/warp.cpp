@@ -19,23 +19,22 @@ namespace {
 constexpr int kMargin = 2;  // bicubic at the edge looks two pixels beyond it
 constexpr int kLanes = 4;
 using Pixel = double __attribute__((vector_size(32)));
-using StoredPixel = float __attribute__((vector_size(16)));
 using Whole = int32_t __attribute__((vector_size(16)));
 
-// The image with its edge pixels repeated outwards, as floats.
+// The image with its edge pixels repeated outwards, as numbers ready to be multiplied.
 class Source {
  public:
   explicit Source(const cv::Mat& image)
       : stride_(kLanes * (image.cols + 2 * kMargin)),
         values_(static_cast<size_t>(stride_) * (image.rows + 2 * kMargin)) {
     for (int y = -kMargin; y < image.rows + kMargin; ++y) {
-      float* row = values_.data() + static_cast<size_t>(stride_) * (y + kMargin);
+      double* row = values_.data() + static_cast<size_t>(stride_) * (y + kMargin);
       const uint8_t* in = image.ptr(std::clamp(y, 0, image.rows - 1));
       if (image.channels() == 3) fill_row<3>(in, image.cols, row);
       if (image.channels() == 1) fill_row<1>(in, image.cols, row);
     }
   }
-  const float* at(int x, int y) const {
+  const double* at(int x, int y) const {
     return values_.data() + static_cast<ptrdiff_t>(stride_) * (y + kMargin) +
            kLanes * (x + kMargin);
   }
@@ -43,29 +42,29 @@ class Source {
 
  private:
   template <int kChannels>
-  static void fill_row(const uint8_t* in, int width, float* row) {
+  static void fill_row(const uint8_t* in, int width, double* row) {
     for (int x = 0; x < width; ++x) {
       for (int c = 0; c < kChannels; ++c) {
         row[kLanes * (x + kMargin) + c] = in[kChannels * x + c];
       }
     }
     for (int i = 0; i < kMargin; ++i) {
-      std::memcpy(row + kLanes * i, row + kLanes * kMargin, sizeof(StoredPixel));
+      std::memcpy(row + kLanes * i, row + kLanes * kMargin, sizeof(Pixel));
       std::memcpy(row + kLanes * (kMargin + width + i), row + kLanes * (kMargin + width - 1),
-                  sizeof(StoredPixel));
+                  sizeof(Pixel));
     }
   }
 
-  int stride_;  // floats from row to row
-  std::vector<float> values_;
+  int stride_;  // numbers from row to row
+  std::vector<double> values_;
 };
 
 // Where the pixels of one row come from.
 struct Positions {
   explicit Positions(int width) : x(width), y(width), dx(width), dy(width), inside(width) {}
-  std::vector<int32_t> x, y;   // the pixel whose centre is left of and above the position
-  std::vector<double> dx, dy;  // the distance from it
-  std::vector<int8_t> inside;  // of the image
+  std::vector<int32_t> x, y;    // the pixel whose centre is left of and above the position
+  std::vector<double> dx, dy;   // the distance from it
+  std::vector<int32_t> inside;  // of the image
 };
 
 VIM_CLONES void locate(const Affine& m, int row, cv::Size size, Positions& out) {
@@ -73,16 +72,16 @@ VIM_CLONES void locate(const Affine& m, int row, cv::Size size, Positions& out) 
   int32_t* y = out.y.data();
   double* dx = out.dx.data();
   double* dy = out.dy.data();
-  int8_t* inside = out.inside.data();
+  int32_t* inside = out.inside.data();
   const double from_y = row + 0.5, width = size.width, height = size.height;
   for (int i = 0; i < size.width; ++i) {
     const double from_x = i + 0.5;
     const double px = m.a * from_x + m.b * from_y + m.c;
     const double py = m.d * from_x + m.e * from_y + m.f;
-    inside[i] = (px >= 0) & (px < width) & (py >= 0) & (py < height);
-    // Far outside it does not matter which pixel is looked at.
-    const double left = std::floor(std::clamp(px, 0.0, width) - 0.5);
-    const double top = std::floor(std::clamp(py, 0.0, height) - 0.5);
+    const bool is_inside = (px >= 0) & (px < width) & (py >= 0) & (py < height);
+    const double left = std::floor(is_inside ? px - 0.5 : 0);
+    const double top = std::floor(is_inside ? py - 0.5 : 0);
+    inside[i] = is_inside;
     x[i] = static_cast<int32_t>(left);
     y[i] = static_cast<int32_t>(top);
     dx[i] = px - 0.5 - left;
@@ -90,10 +89,8 @@ VIM_CLONES void locate(const Affine& m, int row, cv::Size size, Positions& out) 
   }
 }
 
-[[gnu::always_inline]] inline void load(const float* from, Pixel& value) {
-  StoredPixel stored;
-  std::memcpy(&stored, from, sizeof stored);
-  value = __builtin_convertvector(stored, Pixel);
+[[gnu::always_inline]] inline void load(const double* from, Pixel& value) {
+  std::memcpy(&value, from, sizeof value);
 }
 
 // Between b and c.
@@ -103,13 +100,15 @@ VIM_CLONES void locate(const Affine& m, int row, cv::Size size, Positions& out) 
   out = b + t * (p2 + t * (p3 + t * p4));
 }
 
-[[gnu::always_inline]] inline void store(const Pixel& value, uint8_t* out) {
-  const Whole whole = __builtin_convertvector(value, Whole);
-  for (int c = 0; c < kLanes; ++c) out[c] = static_cast<uint8_t>(std::clamp(whole[c], 0, 255));
+[[gnu::always_inline]] inline void store(const Pixel& value, int32_t* out) {
+  const Pixel low = Pixel{}, high = low + 255;
+  const Pixel above = value > low ? value : low;
+  const Whole whole = __builtin_convertvector(above < high ? above : high, Whole);
+  std::memcpy(out, &whole, sizeof whole);
 }
 
 // Between the second and the third of four pixels in a row.
-[[gnu::always_inline]] inline void cubic_along(const float* from, double t, Pixel& out) {
+[[gnu::always_inline]] inline void cubic_along(const double* from, double t, Pixel& out) {
   Pixel a, b, c, d;
   load(from + kLanes, b);
   if (t == 0) {
@@ -122,11 +121,11 @@ VIM_CLONES void locate(const Affine& m, int row, cv::Size size, Positions& out) 
   cubic(a, b, c, d, t, out);
 }
 
-VIM_CLONES void bicubic_row(const Source& source, const Positions& at, int width, uint8_t* out) {
+VIM_CLONES void bicubic_row(const Source& source, const Positions& at, int width, int32_t* out) {
   const int stride = source.stride();
   for (int i = 0; i < width; ++i, out += kLanes) {
     if (!at.inside[i]) continue;
-    const float* from = source.at(at.x[i] - 1, at.y[i]);
+    const double* from = source.at(at.x[i] - 1, at.y[i]);
     const double dx = at.dx[i], dy = at.dy[i];
     Pixel value;
     cubic_along(from, dx, value);
@@ -141,17 +140,17 @@ VIM_CLONES void bicubic_row(const Source& source, const Positions& at, int width
   }
 }
 
-[[gnu::always_inline]] inline void linear_along(const float* from, double t, Pixel& out) {
+[[gnu::always_inline]] inline void linear_along(const double* from, double t, Pixel& out) {
   Pixel a, b;
   load(from, a);
   load(from + kLanes, b);
   out = a + (b - a) * t;
 }
 
-VIM_CLONES void bilinear_row(const Source& source, const Positions& at, int width, uint8_t* out) {
+VIM_CLONES void bilinear_row(const Source& source, const Positions& at, int width, int32_t* out) {
   for (int i = 0; i < width; ++i, out += kLanes) {
     if (!at.inside[i]) continue;
-    const float* from = source.at(at.x[i], at.y[i]);
+    const double* from = source.at(at.x[i], at.y[i]);
     Pixel top, bottom;
     linear_along(from, at.dx[i], top);
     linear_along(from + source.stride(), at.dx[i], bottom);
@@ -159,9 +158,26 @@ VIM_CLONES void bilinear_row(const Source& source, const Positions& at, int widt
   }
 }
 
-// The image's own bytes for each of four.
-void pack(const uint8_t* in, int width, int channels, uint8_t* out) {
-  for (int x = 0; x < width; ++x, in += kLanes, out += channels) std::memcpy(out, in, channels);
+// The image's own bytes for each four numbers.
+template <int kChannels>
+void pack(const int32_t* in, int width, uint8_t* out) {
+  for (int x = 0; x < width; ++x) {
+    for (int c = 0; c < kChannels; ++c) {
+      out[kChannels * x + c] = static_cast<uint8_t>(in[kLanes * x + c]);
+    }
+  }
+}
+
+// A row of nothing but the colour.
+std::vector<int32_t> filled_row(int width, int channels, const Color& fill) {
+  const cv::Mat_<cv::Vec3b> pixel(1, 1,
+                                  {static_cast<uint8_t>(fill[0]), static_cast<uint8_t>(fill[1]),
+                                   static_cast<uint8_t>(fill[2])});
+  const cv::Mat color = with_channels(pixel, channels);
+  std::vector<int32_t> row(static_cast<size_t>(kLanes) * width);
+  for (size_t i = 0; i < row.size(); ++i)
+    row[i] = color.data[std::min<size_t>(i % kLanes, channels - 1)];
+  return row;
 }
 
 double rounded(double value) {
@@ -190,21 +206,16 @@ cv::Mat warp(const cv::Mat& image, const Affine& source, Filter filter, const Co
   VIM_CHECK(image.type() == CV_8UC3 || image.type() == CV_8UC1);
   VIM_CHECK(can_warp(filter));
   const Source in(image);
-  const cv::Mat_<cv::Vec3b> colour(1, 1,
-                                   {static_cast<uint8_t>(fill[0]), static_cast<uint8_t>(fill[1]),
-                                    static_cast<uint8_t>(fill[2])});
-  const cv::Mat background = with_channels(colour, image.channels());
+  const std::vector<int32_t> background = filled_row(image.cols, image.channels(), fill);
   cv::Mat out(image.size(), image.type());
   Positions positions(image.cols);
-  std::vector<uint8_t> row(static_cast<size_t>(kLanes) * image.cols);
+  std::vector<int32_t> row;
   for (int y = 0; y < image.rows; ++y) {
-    for (size_t i = 0; i < row.size(); i += kLanes) {
-      std::memcpy(row.data() + i, background.data, background.elemSize());
-    }
+    row = background;
     locate(source, y, image.size(), positions);
     (filter == Filter::kBicubic ? bicubic_row : bilinear_row)(in, positions, image.cols,
                                                               row.data());
-    pack(row.data(), image.cols, image.channels(), out.ptr(y));
+    (image.channels() == 3 ? pack<3> : pack<1>)(row.data(), image.cols, out.ptr(y));
   }
   return out;
 }

@@ -98,3 +98,23 @@ PYTHON
 grep -q 'data:image/jpeg;base64' "$scratch/c.html" || fail "no thumbnails"
 expect 1 "$tool" check "$scratch/none"
 says "no such folder"
+
+# Packed, the same images train to the same numbers.
+cd "$scratch"
+rm -r "$photos/train/fish" "$photos/train/birds" "$photos/val/birds" "$photos/train/cats/half.png"
+expect 0 "$tool" pack "$photos" "$scratch/packed" --workers 2
+says "train.vimpack"
+expect 0 "$tool" list "$scratch/packed/train.vimpack"
+says "cats/00.png"
+expect 0 "$tool" unpack "$scratch/packed/val.vimpack" "$scratch/again"
+same_file "$scratch/again/cats/0.png" "$photos/val/cats/0.png"
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "$scratch/a.png"
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 --set data.format=packed --set "data.root=$scratch/packed" \
+  "$scratch/b.png"
+same_file "$scratch/a.png" "$scratch/b.png"
+head -c 5000 "$scratch/packed/train.vimpack" >"$scratch/packed/cut" && mv "$scratch/packed/cut" "$scratch/packed/train.vimpack"
+expect 1 "$tool" list "$scratch/packed/train.vimpack"
+says "train.vimpack"
+
+expect 0 "$tool" bench "$photos" --seconds 0.05 --workers 2
+says "loader, DeiT recipe, 2 workers"

@@ -16,6 +16,7 @@ target_link_libraries(vim_opencv INTERFACE ${OPENCV_IMGPROC_LIBRARY} ${OPENCV_CO
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(turbojpeg REQUIRED IMPORTED_TARGET libturbojpeg)
+find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(yaml-cpp REQUIRED)

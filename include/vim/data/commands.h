@@ -49,4 +49,36 @@ struct StatsCommand {
 };
 void stats(const StatsCommand& command);
 
+// Puts train/ and val/ of an image folder into train.vimpack and val.vimpack, for data.format:
+// packed. The files as they are; or, with a short side, larger images shrunk to it and written as
+// JPEG; or their pixels.
+struct PackCommand {
+  std::filesystem::path root, output;
+  std::optional<int64_t> short_side;
+  bool raw = false;
+  int64_t quality = 90;
+  int64_t workers = 1;
+};
+void pack(const PackCommand& command);
+
+// Writes a packed file's images below a folder, pixels as PNG.
+struct UnpackCommand {
+  std::filesystem::path file, output;
+  int64_t workers = 1;
+};
+void unpack(const UnpackCommand& command);
+
+// A line for each image of a packed file: name, class, size. To standard output.
+void list(const std::filesystem::path& file);
+
+// Images a second at 224 pixels, stage by stage, with the files of a folder from memory: to
+// standard output. One core but for the loader's figures.
+struct BenchCommand {
+  std::filesystem::path root;
+  int64_t workers = 1;  // most of the loader
+  double seconds = 3;   // a figure
+  bool json = false;
+};
+void bench(const BenchCommand& command);
+
 }  // namespace vim::data

@@ -12,7 +12,7 @@
 
 namespace vim::data {
 
-enum class Format { kIdx, kImageFolder };
+enum class Format { kIdx, kImageFolder, kCifar, kPacked };
 enum class OnError { kStop, kSkip };
 
 struct DataConfig {
@@ -42,8 +42,11 @@ void check(const DataConfig& c, config::Problems& problems);
 namespace vim::config {
 
 template <>
-inline constexpr auto enum_names<data::Format> = named<data::Format>(
-    {{data::Format::kIdx, "idx"}, {data::Format::kImageFolder, "image_folder"}});
+inline constexpr auto enum_names<data::Format> =
+    named<data::Format>({{data::Format::kIdx, "idx"},
+                         {data::Format::kImageFolder, "image_folder"},
+                         {data::Format::kCifar, "cifar"},
+                         {data::Format::kPacked, "packed"}});
 template <>
 inline constexpr auto enum_names<data::OnError> =
     named<data::OnError>({{data::OnError::kStop, "stop"}, {data::OnError::kSkip, "skip"}});

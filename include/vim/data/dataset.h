@@ -24,6 +24,9 @@ class Dataset {
   // Reads and decodes. Throws Error, which names the file, where that is impossible.
   virtual Sample get(int64_t id) const = 0;
 
+  // The same, but may leave a JPEG to be decoded by the transforms (Sample::jpeg).
+  virtual Sample read(int64_t id) const;
+
   // What a person calls it: its file.
   virtual std::string name(int64_t id) const = 0;
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <opencv2/core/mat.hpp>
+#include <string>
 
 namespace vim::data {
 
@@ -10,6 +11,13 @@ struct Sample {
   cv::Mat image;      // CV_8UC3, RGB, or CV_8UC1; the pixels may belong to the data set: read only
   int64_t label = 0;  // position in Dataset::classes()
   int64_t id = 0;     // position in the data set
+
+  std::string jpeg = {};  // a file that is not decoded yet, so that a crop need not decode all of
+                          // it; then `image` is empty
+  int channels = 3;       // of the image that it will become
 };
+
+// Decodes what is not decoded yet. Throws Error with the reason.
+void decode(Sample& sample);
 
 }  // namespace vim::data

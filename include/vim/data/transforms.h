@@ -29,6 +29,10 @@ struct InputSize {
 // What stands beyond the edge: black, or the image mirrored at its outermost pixels.
 enum class Border { kBlack, kReflect };
 
+// How a crop is made of a JPEG: with the pixels that the whole image has there, or at a reduced
+// scale and with simpler arithmetic.
+enum class Decoding { kExact, kFast };
+
 // To add a transform: a struct here, its name in Transform below, its `describe` and `apply` in
 // src/data. `apply` replaces sample.image, and never writes into it: a data set may
 // own the pixels. The random numbers it draws are a function of the seed, the epoch and the sample.
@@ -60,6 +64,7 @@ struct RandomResizedCrop {
   std::array<double, 2> scale = {0.08, 1.0};
   std::array<double, 2> ratio = {3.0 / 4.0, 4.0 / 3.0};
   Filter filter = Filter::kBicubic;
+  Decoding decoding = Decoding::kExact;
   void apply(Sample& sample, const InputSize& input, RandomStream& random) const;
   bool operator==(const RandomResizedCrop&) const = default;
 };
@@ -152,6 +157,10 @@ struct Pipeline {
 }  // namespace vim::data
 
 namespace vim::config {
+
+template <>
+inline constexpr auto enum_names<data::Decoding> =
+    named<data::Decoding>({{data::Decoding::kExact, "exact"}, {data::Decoding::kFast, "fast"}});
 
 template <>
 inline constexpr auto enum_names<data::Border> =

@@ -1,0 +1,37 @@
+"""What timm and Pillow make of the same photographs as `vim-data bench DIR`, on one core.
+
+    python3 bench/data_timm.py DIR [SECONDS]      (needs timm, torchvision, Pillow)
+"""
+import sys
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+from timm.data import create_transform
+
+torch.set_num_threads(1)
+root, seconds = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 3.0
+files = sorted(p for p in root.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+
+
+def rate(name, work):
+    for path in files[:8]:
+        work(path)
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        work(files[done % len(files)])
+        done += 1
+    print(f"{name}: {done / (time.perf_counter() - start):.0f} images/s", flush=True)
+
+
+def opened(path):
+    return Image.open(path).convert("RGB")
+
+
+crop = create_transform(224, is_training=True, color_jitter=None, interpolation="bicubic")
+deit = create_transform(224, is_training=True, auto_augment="rand-m9-mstd0.5-inc1", interpolation="bicubic",
+                        re_prob=0.25, re_mode="pixel")
+rate("decode", opened)
+rate("crop + flip + normalize", lambda path: crop(opened(path)))
+rate("DeiT recipe", lambda path: deit(opened(path)))
