@@ -72,7 +72,7 @@ void unpack(const UnpackCommand& command);
 void list(const std::filesystem::path& file);
 
 // Images a second at 224 pixels, stage by stage, with the files of a folder from memory: to
-// standard output. One core but for the loader's figures.
+// standard output. A second is one of a core's time; for the loader, of the clock.
 struct BenchCommand {
   std::filesystem::path root;
   int64_t workers = 1;  // most of the loader
