@@ -1,10 +1,10 @@
-// The CUDA kernels of the selective scan: plain arguments and their launchers, for T = float, __half
-// and __nv_bfloat16. States and sums are float in all of them; A, D, delta_bias and their gradients
-// are float too. One launch walks one direction or both:
+// The CUDA kernels of the selective scan: plain arguments and their launchers, for T = float,
+// __half and __nv_bfloat16. States and sums are float in all of them; A, D, delta_bias and their
+// gradients are float too. One launch walks one direction or both:
 //   out = scale * (sum over directions of (<C_t, h_t> + D u_t)) * silu(z)
-// Launchers neither wait nor allocate, and can be captured into a graph. The same arguments give the
-// same bits on the same kind of device. An argument outside of the limits given here is answered
-// with cudaErrorInvalidValue, before anything is launched.
+// Launchers neither wait nor allocate, and can be captured into a graph. The same arguments give
+// the same bits on the same kind of device. An argument outside of the limits given here is
+// answered with cudaErrorInvalidValue, before anything is launched.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -25,8 +25,8 @@ struct Direction {
   bool reverse;             // from the last token to the first
 };
 
-// A sample of a tensor, length * token_stride, is at most 2^31 - 1 elements; pointers are aligned to
-// T and no more. Those whose pairs of channels are aligned are read faster.
+// A sample of a tensor, length * token_stride, is at most 2^31 - 1 elements; pointers are aligned
+// to T and no more. Those whose pairs of channels are aligned are read faster.
 template <class T>
 struct Inputs {
   int64_t batch, length, channels, state;  // state <= kMaxState; 16 and fewer are fast
@@ -70,8 +70,8 @@ struct Backward {
   Rows<const T> grad_out;
   Gradients<T> grad[2];
   Rows<T> grad_z;   // absent where z is
-  Rows<T> out;      // the result of the forward pass once more, so that nobody has to keep it; or
-                    // absent
+  Rows<T> out;      // where there is z, the result of the forward pass once more, so that nobody
+                    // has to keep it; or absent
   void* workspace;  // workspace_bytes, aligned to 16
 };
 

@@ -1,0 +1,428 @@
+// The scan's CUDA kernels without torch: compares them with a reference in double over shapes and
+// options, then times the shapes of Vision Mamba. `scan_cuda check`, `scan_cuda time`, or both; a
+// batch, channels and length (`scan_cuda profile 128 384 197`) runs that shape once, for a
+// profiler.
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "ops/selective_scan/cuda_kernel.h"
+#include "scan_reference.h"
+
+namespace {
+
+using namespace vim::ops;
+using namespace vim::ops::scan::cuda;
+using vim::bench::Numbers;
+using vim::bench::ScanProblem;
+using vim::bench::ScanTensors;
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
+  std::exit(1);
+}
+
+float to_float(float x) {
+  return x;
+}
+float to_float(__half x) {
+  return __half2float(x);
+}
+float to_float(__nv_bfloat16 x) {
+  return __bfloat162float(x);
+}
+
+template <class T>
+class DeviceArray {
+ public:
+  // Every byte is 0xff, a NaN in all types, so that what is not written shows.
+  explicit DeviceArray(size_t size) : size_(size) {
+    check(cudaMalloc(reinterpret_cast<void**>(&data_), size * sizeof(T) + 256), "cudaMalloc");
+    check(cudaMemset(data_, 0xff, size * sizeof(T) + 256), "cudaMemset");
+  }
+  DeviceArray(DeviceArray&& other) noexcept : data_(other.data_), size_(other.size_) {
+    other.data_ = nullptr;
+  }
+  ~DeviceArray() { cudaFree(data_); }
+  T* data() const { return data_; }
+
+  void write(const std::vector<T>& from) {
+    check(cudaMemcpy(data_, from.data(), from.size() * sizeof(T), cudaMemcpyHostToDevice), "copy");
+  }
+  std::vector<T> read() const {
+    std::vector<T> to(size_);
+    check(cudaMemcpy(to.data(), data_, size_ * sizeof(T), cudaMemcpyDeviceToHost), "copy");
+    return to;
+  }
+
+ private:
+  T* data_ = nullptr;
+  size_t size_;
+};
+
+// Tensors as the mixer has them: z is the second half of a projection, B and C are slices of
+// another behind 12 other columns; `shift` elements in front of each misalign them.
+template <class T>
+struct Tensors {
+  ScanProblem p;
+  int shift;
+  DeviceArray<T> u, delta, x, xz, out;
+  DeviceArray<float> A, D, bias;
+  static constexpr int kRank = 12;
+
+  Tensors(const ScanProblem& problem, int shift_)
+      : p(problem),
+        shift(shift_),
+        u(p.directions * p.rows() + shift),
+        delta(p.directions * p.rows() + shift),
+        x(p.directions * p.tokens() * columns() + shift),
+        xz(p.rows() * 2 + shift),
+        out(p.rows() + shift),
+        A(size_t(p.directions) * p.channels * p.state),
+        D(size_t(p.directions) * p.channels),
+        bias(size_t(p.directions) * p.channels) {}
+
+  int columns() const { return kRank + 2 * p.state; }
+  Rows<T> rows(T* data) const { return {data + shift, int64_t(p.length) * p.channels, p.channels}; }
+  Rows<T> of_u(int d) const { return rows(u.data() + d * p.rows()); }
+  Rows<T> of_delta(int d) const { return rows(delta.data() + d * p.rows()); }
+  Rows<T> of_B(int d) const {
+    return {x.data() + d * p.tokens() * columns() + kRank + shift, int64_t(p.length) * columns(),
+            columns()};
+  }
+  Rows<T> of_C(int d) const {
+    Rows<T> rows = of_B(d);
+    rows.data += p.state;
+    return rows;
+  }
+  Rows<T> of_z() const {
+    if (!p.gate) return {};
+    return {xz.data() + p.channels + shift, int64_t(p.length) * 2 * p.channels, 2 * p.channels};
+  }
+  Rows<T> of_out() const { return rows(out.data()); }
+  float* of_A(int d) const { return A.data() + size_t(d) * p.channels * p.state; }
+  float* of_D(int d) const { return D.data() + size_t(d) * p.channels; }
+  float* of_bias(int d) const { return bias.data() + size_t(d) * p.channels; }
+};
+
+template <class T>
+Rows<const T> read_only(const Rows<T>& rows) {
+  return {rows.data, rows.batch_stride, rows.token_stride};
+}
+
+// All that a forward and a backward pass need.
+template <class T>
+struct Work {
+  Tensors<T> in, grad;
+  Inputs<T> inputs;
+  DeviceArray<unsigned char> saved, workspace;
+
+  explicit Work(const ScanProblem& p, int shift = 0)
+      : in(p, shift),
+        grad(p, shift),
+        inputs(describe()),
+        saved(saved_bytes(inputs)),
+        workspace(workspace_bytes(inputs)) {}
+
+  Inputs<T> describe() const {
+    const ScanProblem& p = in.p;
+    Inputs<T> to{p.batch,       p.length, p.channels,           p.state,
+                 p.directions,  {},       read_only(in.of_z()), p.softplus,
+                 float(p.scale)};
+    for (int d = 0; d < p.directions; ++d) {
+      to.direction[d] = {read_only(in.of_u(d)),
+                         read_only(in.of_delta(d)),
+                         read_only(in.of_B(d)),
+                         read_only(in.of_C(d)),
+                         in.of_A(d),
+                         in.of_D(d),
+                         in.of_bias(d),
+                         p.reverse != (d == 1)};
+    }
+    return to;
+  }
+  // The output goes into `in.out`, which then is its gradient's place: grad.out gets it again.
+  Forward<T> forward_work(bool training) const {
+    return {inputs, grad.of_out(), training ? saved.data() : nullptr};
+  }
+  Backward<T> backward_work() const {
+    Backward<T> to{inputs,      saved.data(),  read_only(in.of_out()), {},
+                   grad.of_z(), grad.of_out(), workspace.data()};
+    for (int d = 0; d < in.p.directions; ++d) {
+      to.grad[d] = {grad.of_u(d), grad.of_delta(d), grad.of_B(d),   grad.of_C(d),
+                    grad.of_A(d), grad.of_D(d),     grad.of_bias(d)};
+    }
+    return to;
+  }
+};
+
+// Numbers of the sizes that a Vision Mamba has: rates of 1 to 16, steps of 0.001 to 0.7. Returned
+// where they are to be kept; else they repeat, as drawing so many takes long.
+template <class T>
+ScanTensors fill(const Tensors<T>& tensors, unsigned seed, bool keep) {
+  constexpr size_t kPeriod = 1000003;
+  const ScanProblem& p = tensors.p;
+  std::minstd_rand random(seed);
+  ScanTensors kept;
+  const auto normal = [&] {  // near enough
+    double sum = -6;
+    for (int i = 0; i < 3; ++i) sum += 4.0 * random() / 2147483647.0;
+    return sum / 2;
+  };
+  const auto put = [&](T* to, size_t count, double mean, double spread, Numbers& numbers) {
+    std::vector<T> values(count);
+    for (size_t i = 0; i < count; ++i) {
+      const bool again = !keep && i >= kPeriod;
+      values[i] = again ? values[i - kPeriod] : T(float(mean + spread * normal()));
+      if (keep) numbers.push_back(to_float(values[i]));
+    }
+    check(cudaMemcpy(to, values.data(), count * sizeof(T), cudaMemcpyHostToDevice), "copy");
+  };
+  const auto put_floats = [&](float* to, size_t count, auto number, Numbers& numbers) {
+    std::vector<float> values(count);
+    for (size_t i = 0; i < count; ++i) numbers.push_back(values[i] = float(number(i)));
+    check(cudaMemcpy(to, values.data(), count * sizeof(float), cudaMemcpyHostToDevice), "copy");
+  };
+  Numbers x, xz;
+  put(tensors.u.data() + tensors.shift, p.directions * p.rows(), 0, 1, kept.u);
+  put(tensors.delta.data() + tensors.shift, p.directions * p.rows(), 0, 0.3, kept.delta);
+  put(tensors.x.data() + tensors.shift, p.directions * p.tokens() * tensors.columns(), 0, 1, x);
+  put(tensors.xz.data() + tensors.shift, p.rows() * 2, 0, 1, xz);
+  put(tensors.out.data() + tensors.shift, p.rows(), 0, 1, kept.out);
+  const size_t all_channels = size_t(p.directions) * p.channels;
+  put_floats(
+      tensors.A.data(), all_channels * p.state,
+      [&](size_t i) { return -(double(i % p.state) + 1) * (1 + 0.1 * normal()); }, kept.A);
+  put_floats(
+      tensors.D.data(), all_channels, [&](size_t) { return 1 + 0.1 * normal(); }, kept.D);
+  put_floats(
+      tensors.bias.data(), all_channels,
+      [&](size_t i) { return p.softplus ? -6.5 + 6.5 * double(i % 97) / 96 : 1.5; }, kept.bias);
+  for (size_t t = 0; keep && t < p.directions * p.tokens(); ++t) {
+    const auto row = x.begin() + t * tensors.columns() + Tensors<T>::kRank;
+    kept.B.insert(kept.B.end(), row, row + p.state);
+    kept.C.insert(kept.C.end(), row + p.state, row + 2 * p.state);
+  }
+  for (size_t t = 0; keep && t < p.tokens(); ++t) {
+    const auto row = xz.begin() + (2 * t + 1) * p.channels;
+    kept.z.insert(kept.z.end(), row, row + p.channels);
+  }
+  return kept;
+}
+
+// The part of a tensor that a view shows, as numbers.
+template <class T>
+Numbers numbers_of(const DeviceArray<T>& array, size_t begin, size_t rows, size_t stride,
+                   size_t columns) {
+  const std::vector<T> all = array.read();
+  Numbers numbers;
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t c = 0; c < columns; ++c) numbers.push_back(to_float(all[begin + r * stride + c]));
+  }
+  return numbers;
+}
+template <class T>
+ScanTensors read_results(const Tensors<T>& t) {
+  const ScanProblem& p = t.p;
+  const size_t d = p.directions, b = Tensors<T>::kRank + t.shift;
+  const size_t channels = p.channels, state = p.state, columns = t.columns();
+  return {numbers_of(t.u, t.shift, 1, 0, d * p.rows()),
+          numbers_of(t.delta, t.shift, 1, 0, d * p.rows()),
+          numbers_of(t.x, b, d * p.tokens(), columns, state),
+          numbers_of(t.x, b + state, d * p.tokens(), columns, state),
+          numbers_of(t.A, 0, 1, 0, d * channels * state),
+          numbers_of(t.D, 0, 1, 0, d * channels),
+          numbers_of(t.bias, 0, 1, 0, d * channels),
+          p.gate ? numbers_of(t.xz, channels + t.shift, p.tokens(), 2 * channels, channels)
+                 : Numbers(p.rows()),
+          numbers_of(t.out, t.shift, 1, 0, p.rows())};
+}
+
+double relative_error(const Numbers& got, const Numbers& expected) {
+  double error = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    error += (got[i] - expected[i]) * (got[i] - expected[i]), size += expected[i] * expected[i];
+  }
+  return size == 0 ? error : std::sqrt(error / size);
+}
+
+template <class T>
+bool check_shape(const ScanProblem& p, int shift, const char* type, double tolerance) {
+  Work<T> work(p, shift);
+  const ScanTensors in = fill(work.in, 1, true);
+  const ScanTensors expected = vim::bench::scan_reference(p, in);
+  double errors[9][2];
+  bool same = true;
+  ScanTensors before;
+  for (int run = 0; run < 2; ++run) {
+    check(forward(work.forward_work(false), nullptr), "forward");
+    check(cudaDeviceSynchronize(), "forward");
+    const Numbers out = read_results(work.grad).out;
+    check(forward(work.forward_work(true), nullptr), "forward, training");
+    check(cudaDeviceSynchronize(), "forward, training");
+    same = same && std::memcmp(out.data(), read_results(work.grad).out.data(),
+                               out.size() * sizeof(double)) == 0;
+    if (p.gate) check(cudaMemset(work.grad.out.data(), 0xff, p.rows() * sizeof(T)), "cudaMemset");
+    check(backward(work.backward_work(), nullptr), "backward");
+    check(cudaDeviceSynchronize(), "backward");
+    const ScanTensors got = read_results(work.grad);
+    const Numbers ScanTensors::*const all[] = {
+        &ScanTensors::out, &ScanTensors::out, &ScanTensors::u, &ScanTensors::delta, &ScanTensors::z,
+        &ScanTensors::B,   &ScanTensors::C,   &ScanTensors::A, &ScanTensors::D};
+    for (int i = 0; i < 9; ++i) {
+      errors[i][run] = relative_error(i == 0 ? out : got.*all[i], expected.*all[i]);
+      if (run == 1 && i > 0) {
+        same = same && std::memcmp((got.*all[i]).data(), (before.*all[i]).data(),
+                                   (got.*all[i]).size() * sizeof(double)) == 0;
+      }
+    }
+    const double bias = relative_error(got.bias, expected.bias);
+    errors[8][run] = std::isnan(bias) ? bias : std::max(errors[8][run], bias);
+    before = got;
+  }
+  bool good = same;
+  std::printf("%-5s %4d %4d %5d N%-2d d%d%s%s%s+%d", type, p.batch, p.channels, p.length, p.state,
+              p.directions, p.reverse ? "r" : " ", p.gate ? "z" : " ", p.softplus ? "s" : " ",
+              shift);
+  for (const auto& error : errors) {
+    std::printf(" %.1e", error[1]);
+    good = good && error[1] <= tolerance;
+  }
+  std::printf("%s%s\n", same ? "" : "  OTHER BITS", good ? "" : "  FAILED");
+  return good;
+}
+
+bool check_all() {
+  std::printf(
+      "relative errors        out     again   du      ddelta  dz      dB      dC      dA      dD, "
+      "dbias\n");
+  const ScanProblem problems[] = {
+      {2, 197, 72, 16, 2, false, true, true, 0.5},    {1, 1, 1, 16, 2, false, true, true, 0.5},
+      {3, 2, 64, 16, 2, false, true, true, 0.5},      {2, 15, 130, 16, 2, true, true, true, 0.5},
+      {2, 16, 128, 16, 1, false, true, true, 1},      {2, 17, 33, 16, 1, true, true, true, 1},
+      {2, 33, 96, 16, 1, true, false, false, 1},      {3, 100, 40, 16, 2, false, false, true, 0.5},
+      {2, 61, 50, 3, 2, false, true, true, 0.5},      {2, 61, 50, 20, 2, false, true, true, 0.5},
+      {2, 61, 50, 64, 1, true, true, true, 1},        {1, 730, 192, 16, 2, false, true, true, 0.5},
+      {1, 2050, 64, 16, 2, false, true, true, 0.5},   {200, 21, 384, 16, 2, false, true, true, 0.5},
+      {160, 197, 192, 16, 2, false, true, true, 0.5}, {1000, 5, 70, 16, 2, false, true, true, 0.5}};
+  bool good = true;
+  for (const ScanProblem& p : problems) {
+    for (int shift : {0, 1}) {
+      good = check_shape<float>(p, shift, "fp32", 2e-5) && good;
+      good = check_shape<__half>(p, shift, "fp16", 6e-3) && good;
+      good = check_shape<__nv_bfloat16>(p, shift, "bf16", 8e-3) && good;
+    }
+  }
+  return good;
+}
+
+// Microseconds a call: the median over replays of a graph of calls that take turns on `sets`.
+template <class Call>
+double time_calls(int sets, const Call& call) {
+  constexpr int kReplays = 15;
+  const int calls = std::max(sets, 8);
+  cudaStream_t stream;
+  check(cudaStreamCreate(&stream), "cudaStreamCreate");
+  call(0, stream);
+  cudaGraph_t graph;
+  cudaGraphExec_t replay;
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture");
+  for (int i = 0; i < calls; ++i) call(i % sets, stream);
+  check(cudaStreamEndCapture(stream, &graph), "capture");
+  check(cudaGraphInstantiate(&replay, graph, 0), "graph");
+  cudaEvent_t begin, end;
+  check(cudaEventCreate(&begin), "cudaEventCreate");
+  check(cudaEventCreate(&end), "cudaEventCreate");
+  std::vector<float> times;
+  for (int i = 0; i < kReplays + 2; ++i) {
+    check(cudaEventRecord(begin, stream), "cudaEventRecord");
+    check(cudaGraphLaunch(replay, stream), "cudaGraphLaunch");
+    check(cudaEventRecord(end, stream), "cudaEventRecord");
+    check(cudaEventSynchronize(end), "graph");
+    float milliseconds;
+    check(cudaEventElapsedTime(&milliseconds, begin, end), "cudaEventElapsedTime");
+    if (i >= 2) times.push_back(milliseconds * 1000 / calls);
+  }
+  cudaGraphExecDestroy(replay), cudaGraphDestroy(graph), cudaStreamDestroy(stream);
+  cudaEventDestroy(begin), cudaEventDestroy(end);
+  std::nth_element(times.begin(), times.begin() + kReplays / 2, times.end());
+  return times[kReplays / 2];
+}
+
+ScanProblem mixer(int batch, int channels, int length) {
+  return {batch, length, channels, 16, 2, false, true, true, 0.5};
+}
+
+template <class T>
+void time_shape(const char* type, int batch, int channels, int length) {
+  const ScanProblem p = mixer(batch, channels, length);
+  constexpr size_t kSeveralCaches = size_t(400) << 20;
+  const int sets =
+      std::max<int>(2, std::min<size_t>(8, kSeveralCaches / (p.rows() * sizeof(T) * 12)));
+  std::vector<Work<T>> works;
+  works.reserve(sets);
+  for (int i = 0; i < sets; ++i) {
+    works.emplace_back(p);
+    fill(works.back().in, 1 + i, false);
+  }
+  const double inference = time_calls(sets, [&](int i, cudaStream_t stream) {
+    check(forward(works[i].forward_work(false), stream), "forward");
+  });
+  const double training = time_calls(sets, [&](int i, cudaStream_t stream) {
+    check(forward(works[i].forward_work(true), stream), "forward");
+  });
+  for (int i = 0; i < sets; ++i) check(forward(works[i].forward_work(true), nullptr), "forward");
+  const double back = time_calls(sets, [&](int i, cudaStream_t stream) {
+    check(backward(works[i].backward_work(), stream), "backward");
+  });
+  std::printf("%-5s %4d %4d %5d  %9.1f %9.1f %9.1f\n", type, batch, channels, length, inference,
+              training, back);
+  std::fflush(stdout);
+}
+
+void time_all() {
+  std::printf("both directions, us       inference  training  backward\n");
+  const int shapes[][3] = {{128, 384, 197}, {128, 768, 197}, {32, 384, 197}, {32, 384, 1025},
+                           {64, 384, 785},  {8, 384, 6085},  {8, 768, 6085}, {1, 384, 197},
+                           {1, 384, 6085},  {1024, 192, 65}};
+  for (const auto& [batch, channels, length] : shapes) {
+    time_shape<__nv_bfloat16>("bf16", batch, channels, length);
+  }
+  time_shape<__half>("fp16", 128, 384, 197);
+  time_shape<float>("fp32", 128, 384, 197);
+  time_shape<float>("fp32", 8, 384, 6085);
+}
+
+void profile(int batch, int channels, int length) {
+  Work<__nv_bfloat16> work(mixer(batch, channels, length));
+  fill(work.in, 1, false);
+  check(forward(work.forward_work(false), nullptr), "forward");
+  check(forward(work.forward_work(true), nullptr), "forward");
+  check(backward(work.backward_work(), nullptr), "backward");
+  check(cudaDeviceSynchronize(), "profile");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "profile" && argc == 5) {
+    profile(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]));
+    return 0;
+  }
+  if (argc > 2 || (mode != "" && mode != "check" && mode != "time")) {
+    std::fprintf(stderr, "usage: scan_cuda [check | time | profile BATCH CHANNELS LENGTH]\n");
+    return 2;
+  }
+  const bool good = mode == "time" || check_all();
+  if (good && mode != "check") time_all();
+  return good ? 0 : 1;
+}

@@ -1,0 +1,45 @@
+// What the kernels of the backward pass hand to each other.
+#pragma once
+
+#include "ops/selective_scan/cuda_device.cuh"
+#include "ops/selective_scan/cuda_launch.h"
+
+namespace vim::ops::scan::cuda {
+
+inline constexpr int kMaxWarps = 4;        // of a block
+inline constexpr int kRows = 2 * kBlock;   // dB and dC of a token
+inline constexpr int kParts = kBlock + 2;  // dA, dD, dbias of a channel
+
+// How the work is divided, and where the parts lie in the workspace.
+struct BackwardPlan {
+  int channel_blocks, warps;  // blocks of channels of a sample, and warps in one
+  int segments, chunks;       // of a walk, and chunks in one
+  int64_t parts_of_rows, parts_of_channels, entering, decay, unfinished, bytes;  // offsets
+};
+
+template <class T>
+struct BackwardArgs {
+  Backward<T> work;
+  BackwardPlan plan;
+  int state_begin;  // of the block of states of this launch
+  bool wide_B_C;
+  float* rows;         // [direction, channel block, sample, token, kRows]
+  float* channels;     // [sample * segment, direction, kParts, channel]
+  float* entering;     // [direction, sample, segment, channel, kBlock]
+  float* decay;        // [direction, sample, segment, channel]
+  float2* unfinished;  // [direction, sample, token, channel], or null for one block of states
+};
+
+// Shared memory of a block of the main kernel.
+template <class T>
+int backward_shared_bytes(int warps);
+
+// The three kernels of the backward pass, in their order; the first only where there are segments.
+template <class T>
+cudaError_t launch_entering(const BackwardArgs<T>& args, cudaStream_t stream);
+template <class T>
+cudaError_t launch_backward(const BackwardArgs<T>& args, cudaStream_t stream);
+template <class T>
+cudaError_t launch_totals(const BackwardArgs<T>& args, cudaStream_t stream);
+
+}  // namespace vim::ops::scan::cuda

@@ -1,0 +1,220 @@
+// Which kernels a problem goes to: checks of the arguments, and how the work is divided.
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+#include "ops/selective_scan/cuda_backward.cuh"
+
+namespace vim::ops::scan::cuda {
+namespace {
+
+constexpr int64_t kMaxBlocks = INT_MAX;
+
+template <class T>
+bool small_enough(const Rows<T>& rows, int64_t length) {
+  return rows.data == nullptr ||
+         (rows.token_stride >= 0 &&
+          length * rows.token_stride <= INT_MAX / static_cast<int64_t>(sizeof(T)));
+}
+
+template <class T>
+bool valid(const Inputs<T>& in) {
+  if (in.state < 1 || in.state > kMaxState || in.directions < 1 || in.directions > 2) return false;
+  if (in.directions == 2 && in.direction[0].reverse == in.direction[1].reverse) return false;
+  // Blocks of a grid; a block is at least 8 channels of a sample and direction, or 4 tokens.
+  if (in.batch * (in.channels + in.length) > kMaxBlocks || in.channels > INT_MAX / 2) return false;
+  bool small = small_enough(in.z, in.length);
+  for (int d = 0; d < in.directions; ++d) {
+    const Direction<T>& dir = in.direction[d];
+    for (const Rows<const T>& rows : {dir.u, dir.delta, dir.B, dir.C}) {
+      small = small && small_enough(rows, in.length);
+    }
+  }
+  return small;
+}
+
+template <class T>
+bool empty(const Inputs<T>& in) {
+  return in.batch == 0 || in.length == 0 || in.channels == 0;
+}
+
+// Gradients of nothing: those of A, D and delta_bias are zeros.
+template <class T>
+cudaError_t clear(const Backward<T>& work, cudaStream_t stream) {
+  const Inputs<T>& in = work.in;
+  for (int d = 0; d < in.directions; ++d) {
+    const Gradients<T>& grad = work.grad[d];
+    for (const auto& [to, count] : {std::pair(grad.A, in.state), std::pair(grad.D, int64_t{1}),
+                                    std::pair(grad.delta_bias, int64_t{1})}) {
+      if (to == nullptr || in.channels == 0) continue;
+      const cudaError_t error = cudaMemsetAsync(to, 0, in.channels * count * sizeof(float), stream);
+      if (error != cudaSuccess) return error;
+    }
+  }
+  return cudaSuccess;
+}
+
+struct Device {
+  int processors = 0, shared_bytes = 0;  // the latter: what a block may have
+};
+
+cudaError_t current_device(Device& device) {
+  int index = 0;
+  cudaError_t error = cudaGetDevice(&index);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&device.processors, cudaDevAttrMultiProcessorCount, index);
+  }
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&device.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+                                   index);
+  }
+  return error;
+}
+
+// Segments of a walk: as many as keep the processors busy for the shortest time, counted in chunks
+// of a full processor. Fewer blocks than a processor has room for take turns less well than they
+// share; a segment costs about a chunk and a half at its ends; and where there is more than one,
+// the first kernel costs a third of the second.
+int best_segments(int64_t blocks, int64_t chunks, int processors, int blocks_of_processor) {
+  constexpr double kAlone[] = {0, 0.6, 0.8};
+  const auto cost = [&](int64_t segments) {
+    const int64_t per_segment = (chunks + segments - 1) / segments;
+    const int64_t used = (chunks + per_segment - 1) / per_segment;
+    const int64_t rounds = (blocks * used + processors - 1) / processors;
+    const int64_t full = rounds / blocks_of_processor, rest = rounds % blocks_of_processor;
+    const double main = (full + kAlone[rest]) * (per_segment + 1.5 + 0.05 * (used - 1));
+    return main + 0.35 * (used - 1) / used * blocks * chunks / (processors * blocks_of_processor);
+  };
+  int64_t best = 1;
+  const int64_t most = std::min<int64_t>(chunks, 8 * processors * blocks_of_processor / blocks + 1);
+  for (int64_t segments = 2; segments <= most; ++segments) {
+    if (cost(segments) < cost(best)) best = segments;
+  }
+  return static_cast<int>(best);
+}
+
+template <class T>
+BackwardPlan plan_backward(const Inputs<T>& in, const Device& device) {
+  BackwardPlan plan{};
+  const auto units = static_cast<int>((in.channels + kWarp - 1) / kWarp);
+  int most = kMaxWarps;
+  while (most > 1 && backward_shared_bytes<T>(most) > device.shared_bytes) --most;
+  plan.channel_blocks = (units + most - 1) / most;
+  plan.warps = (units + plan.channel_blocks - 1) / plan.channel_blocks;
+  const int64_t chunks = chunks_of(in.length);
+  const int64_t blocks = in.batch * in.directions * plan.channel_blocks;
+  const int segments = best_segments(blocks, chunks, device.processors, sizeof(T) == 2 ? 3 : 2);
+  plan.chunks = static_cast<int>((chunks + segments - 1) / segments);
+  plan.segments = static_cast<int>((chunks + plan.chunks - 1) / plan.chunks);
+
+  const auto take = [&](int64_t floats) {
+    const int64_t at = plan.bytes;
+    plan.bytes += (floats + 3) / 4 * 16;
+    return at;
+  };
+  const int64_t tokens = in.directions * in.batch * in.length;
+  const int64_t ends = plan.segments == 1 ? 0 : in.directions * in.batch * plan.segments;
+  plan.parts_of_rows = take(plan.channel_blocks * tokens * kRows);
+  plan.parts_of_channels = take(in.batch * plan.segments * in.directions * kParts * in.channels);
+  plan.entering = take(ends * in.channels * kBlock);
+  plan.decay = take(ends * in.channels);
+  plan.unfinished = take(in.state <= kBlock ? 0 : tokens * in.channels * 2);
+  return plan;
+}
+
+enum class ForwardKernel { kWide, kSplit, kSplitFew };
+
+// The one of the shortest time: rounds of blocks over the processors, each at its measured time a
+// token.
+template <class T>
+ForwardKernel best_forward(const Inputs<T>& in, const Device& device) {
+  if (in.state > kBlock) return ForwardKernel::kSplitFew;
+  const auto rounds = [&](int64_t channels, int64_t blocks_of_processor) {
+    const int64_t blocks = in.batch * ((in.channels + channels - 1) / channels);
+    const int64_t at_once = device.processors * blocks_of_processor;
+    return static_cast<double>((blocks + at_once - 1) / at_once);
+  };
+  const double wide = 0.61 * rounds(64, in.directions == 2 ? 6 : 12);
+  const double split = 0.045 * rounds(24, in.directions == 2 ? 1 : 2);
+  const double split_few = 0.03 * rounds(8, in.directions == 2 ? 1 : 2);
+  if (wide <= std::min(split, split_few)) return ForwardKernel::kWide;
+  return split <= split_few ? ForwardKernel::kSplit : ForwardKernel::kSplitFew;
+}
+
+}  // namespace
+
+template <class T>
+int64_t saved_bytes(const Inputs<T>& in) {
+  const int64_t sum = in.z.data == nullptr ? 0 : in.batch * in.length * in.channels;
+  return (checkpoint_count(in) + 7) / 8 * 8 * sizeof(History<T>) + sum * sizeof(T);
+}
+
+template <class T>
+cudaError_t forward(const Forward<T>& work, cudaStream_t stream) {
+  if (!valid(work.in) || !small_enough(work.out, work.in.length)) return cudaErrorInvalidValue;
+  if (empty(work.in)) return cudaSuccess;
+  Device device;
+  const cudaError_t error = current_device(device);
+  if (error != cudaSuccess) return error;
+  const ForwardKernel kernel = best_forward(work.in, device);
+  return kernel == ForwardKernel::kWide
+             ? forward_wide(work, stream)
+             : forward_split(work, kernel == ForwardKernel::kSplitFew, stream);
+}
+
+template <class T>
+int64_t workspace_bytes(const Inputs<T>& in) {
+  Device device;
+  if (empty(in) || current_device(device) != cudaSuccess) return 0;
+  return plan_backward(in, device).bytes;
+}
+
+template <class T>
+cudaError_t backward(const Backward<T>& work, cudaStream_t stream) {
+  const Inputs<T>& in = work.in;
+  bool small = valid(in) && small_enough(work.grad_out, in.length) &&
+               small_enough(work.grad_z, in.length) && small_enough(work.out, in.length);
+  for (int d = 0; small && d < in.directions; ++d) {
+    for (const Rows<T>& rows :
+         {work.grad[d].u, work.grad[d].delta, work.grad[d].B, work.grad[d].C}) {
+      small = small && small_enough(rows, in.length);
+    }
+  }
+  if (!small) return cudaErrorInvalidValue;
+  if (empty(in)) return clear(work, stream);
+  Device device;
+  cudaError_t error = current_device(device);
+  if (error != cudaSuccess) return error;
+
+  const BackwardPlan plan = plan_backward(in, device);
+  auto* const workspace = static_cast<char*>(work.workspace);
+  const auto at = [&](int64_t offset) { return reinterpret_cast<float*>(workspace + offset); };
+  BackwardArgs<T> args{
+      work,
+      plan,
+      0,
+      wide_B_C(in),
+      at(plan.parts_of_rows),
+      at(plan.parts_of_channels),
+      at(plan.entering),
+      at(plan.decay),
+      in.state <= kBlock ? nullptr : reinterpret_cast<float2*>(at(plan.unfinished))};
+  for (; args.state_begin < in.state && error == cudaSuccess; args.state_begin += kBlock) {
+    if (plan.segments > 1) error = launch_entering(args, stream);
+    if (error == cudaSuccess) error = launch_backward(args, stream);
+    if (error == cudaSuccess) error = launch_totals(args, stream);
+  }
+  return error;
+}
+
+#define VIM_INSTANTIATE(T)                                       \
+  template int64_t saved_bytes(const Inputs<T>&);                \
+  template int64_t workspace_bytes(const Inputs<T>&);            \
+  template cudaError_t forward(const Forward<T>&, cudaStream_t); \
+  template cudaError_t backward(const Backward<T>&, cudaStream_t);
+VIM_INSTANTIATE(float)
+VIM_INSTANTIATE(__half)
+VIM_INSTANTIATE(__nv_bfloat16)
+#undef VIM_INSTANTIATE
+
+}  // namespace vim::ops::scan::cuda
