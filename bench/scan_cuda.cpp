@@ -422,6 +422,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: scan_cuda [check | time | profile BATCH CHANNELS LENGTH]\n");
     return 2;
   }
+  int gpus = 0;
+  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
+    std::printf("skipped: there is no GPU\n");
+    return 77;
+  }
   const bool good = mode == "time" || check_all();
   if (good && mode != "check") time_all();
   return good ? 0 : 1;

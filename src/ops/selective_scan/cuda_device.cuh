@@ -195,19 +195,6 @@ __device__ __forceinline__ float exp2_approx(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
-// 2^x without a special function, for |x| < 127 (an x beyond is taken for that): the polynomial of
-// degree 4 through the Chebyshev nodes of [-1/2, 1/2], 4e-6 off, and the exponent by addition.
-__device__ __forceinline__ float exp2_polynomial(float x) {
-  constexpr float kToInteger = 12582912.0f;  // 1.5 * 2^23
-  const float bounded = fminf(fmaxf(x, -126.0f), 127.0f);
-  const float shifted = bounded + kToInteger;
-  const float rest = bounded - (shifted - kToInteger);
-  float y = fmaf(rest, 0.00966636852f, 0.0559219758f);
-  y = fmaf(rest, y, 0.24022349f);
-  y = fmaf(rest, y, 0.693121045f);
-  y = fmaf(rest, y, 1.0f);
-  return __int_as_float(__float_as_int(y) + (__float_as_int(shifted) << 23));
-}
 __device__ __forceinline__ float log2_approx(float x) {
   float y;
   asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

@@ -139,11 +139,6 @@ struct Walker {
     }
   }
 
-  // One state of 16 relieves the unit of special functions, by which the kernel is bound.
-  static __device__ float exp2_of(int n, float x) {
-    return n == kBlock - 1 && sizeof(T) == 2 ? exp2_polynomial(x) : exp2_approx(x);
-  }
-
   template <bool kFinish>
   __device__ void walk(int i, const float2* u_of, const float2* delta_of) {
     const Inputs<T>& in = args.work.in;
@@ -173,8 +168,8 @@ struct Walker {
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
           const float2 power = {delta_of[k].x * A[0][n + j], delta_of[k].y * A[1][n + j]};
-          h[0][n + j] = fmaf(exp2_of(n + j, power.x), h[0][n + j], du.x * b[j]);
-          h[1][n + j] = fmaf(exp2_of(n + j, power.y), h[1][n + j], du.y * b[j]);
+          h[0][n + j] = fmaf(exp2_approx(power.x), h[0][n + j], du.x * b[j]);
+          h[1][n + j] = fmaf(exp2_approx(power.y), h[1][n + j], du.y * b[j]);
           y.x = fmaf(h[0][n + j], c[j], y.x);
           y.y = fmaf(h[1][n + j], c[j], y.y);
         }

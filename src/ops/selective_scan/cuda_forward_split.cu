@@ -50,11 +50,7 @@ struct Barrier {
   __device__ void arrive() {
     __syncwarp();
     if (threadIdx.x % kWarp != 0) return;
-    uint64_t unused;
-    asm volatile("mbarrier.arrive.shared.b64 %0, [%1];"
-                 : "=l"(unused)
-                 : "r"(shared_address(this))
-                 : "memory");
+    asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(this)) : "memory");
   }
   // Until it is completed for the `round`-th time, from 0.
   __device__ void wait(int round) {
