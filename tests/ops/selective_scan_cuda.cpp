@@ -1,5 +1,6 @@
 // The scan on a GPU against the recurrence in double and against the CPU's scan.
 #include <ATen/Context.h>
+#include <c10/core/GradMode.h>
 
 #include "ops/compare.h"
 #include "ops/oracle.h"
