@@ -3,6 +3,12 @@
 
 #include <stdint.h>
 
+#if defined(__CUDACC__)
+#define VIM_HOST_DEVICE __host__ __device__
+#else
+#define VIM_HOST_DEVICE
+#endif
+
 namespace vim::ops {
 
 // [batch, length, n] with contiguous last dimension; `data` is null for an absent tensor. A
@@ -13,7 +19,7 @@ struct Rows {
   int64_t batch_stride = 0;
   int64_t token_stride = 0;
 
-  T* at(int64_t sample, int64_t token) const {
+  VIM_HOST_DEVICE T* at(int64_t sample, int64_t token) const {
     return data + sample * batch_stride + token * token_stride;
   }
 };
