@@ -87,7 +87,23 @@ at::Tensor MambaMixer::scan(const Branch& branch, const ScanInput& in, const at:
                              branch.dt_proj->bias, /*delta_softplus=*/true, reverse);
 }
 
-at::Tensor MambaMixer::forward(const at::Tensor& tokens, bool backwards) {
+// The same numbers as `unfused` has for the published models' direction, without what a GPU would
+// lose between small operators.
+at::Tensor MambaMixer::fused(const at::Tensor& tokens) const {
+  const auto tensors = [](const Branch& branch) {
+    return ops::MixerBranch{branch.conv1d->weight.squeeze(1),
+                            branch.conv1d->bias,
+                            branch.x_proj->weight,
+                            branch.dt_proj->weight,
+                            branch.dt_proj->bias,
+                            branch.A_log,
+                            branch.D};
+  };
+  return ops::bidirectional_mixer(tokens, in_proj_->weight, tensors(forward_), tensors(backward_),
+                                  out_proj_->weight, config_.divide_out);
+}
+
+at::Tensor MambaMixer::unfused(const at::Tensor& tokens, bool backwards) {
   const auto halves = in_proj_->forward(tokens).chunk(2, -1);
   const at::Tensor &x = halves[0], &z = halves[1];
 
@@ -100,7 +116,12 @@ at::Tensor MambaMixer::forward(const at::Tensor& tokens, bool backwards) {
     mixed = mixed + scan(backward_, prepare(backward_, x, !backwards), z, !backwards);
     if (config_.divide_out) mixed = mixed / 2;
   }
-  const at::Tensor out = out_proj_->forward(mixed);
+  return out_proj_->forward(mixed);
+}
+
+at::Tensor MambaMixer::forward(const at::Tensor& tokens, bool backwards) {
+  const bool fusible = config_.direction == Direction::kFull && !backwards && tokens.is_cuda();
+  const at::Tensor out = fusible ? fused(tokens) : unfused(tokens, backwards);
   return gamma_.defined() ? out * gamma_ : out;
 }
 

@@ -37,6 +37,8 @@ class MambaMixer : public torch::nn::Module {
 
   Branch make_branch(const std::string& suffix, bool inverse_softplus_bias);
   void register_states(Branch& branch, const char* A_name, const char* D_name);
+  at::Tensor fused(const at::Tensor& tokens) const;
+  at::Tensor unfused(const at::Tensor& tokens, bool backwards);
   ScanInput prepare(const Branch& branch, const at::Tensor& x, bool reverse) const;
   at::Tensor scan(const Branch& branch, const ScanInput& in, const at::Tensor& z,
                   bool reverse) const;

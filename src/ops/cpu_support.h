@@ -1,4 +1,4 @@
-// From tensors to the plain arguments of the CPU kernels, and the work to the threads.
+// The CPU kernels' work to the threads.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -8,37 +8,9 @@
 #include <cstdlib>
 #include <memory>
 
-#include "ops/rows.h"
+#include "ops/tensors.h"
 
 namespace vim::ops {
-
-// Whether an optional argument is there.
-inline bool given(const std::optional<at::Tensor>& tensor) {
-  return tensor.has_value() && tensor->defined();
-}
-
-// The tensor itself where its last dimension is contiguous, else a copy.
-inline at::Tensor with_contiguous_rows(const at::Tensor& tensor) {
-  return tensor.stride(-1) == 1 || tensor.size(-1) <= 1 ? tensor : tensor.contiguous();
-}
-
-// [batch, length, n] as the kernels see it, in reverse order of tokens where asked.
-template <class T>
-Rows<T> rows_of(const at::Tensor& tensor, bool reverse) {
-  using Value = std::remove_const_t<T>;
-  Rows<T> rows{tensor.data_ptr<Value>(), tensor.stride(0), tensor.stride(1)};
-  if (reverse && tensor.numel() > 0) {
-    rows.data += (tensor.size(1) - 1) * rows.token_stride;
-    rows.token_stride = -rows.token_stride;
-  }
-  return rows;
-}
-
-// The tensor's numbers, or null where it is absent. It must be contiguous.
-template <class T>
-const T* numbers(const std::optional<at::Tensor>& tensor) {
-  return given(tensor) ? tensor->const_data_ptr<T>() : nullptr;
-}
 
 // Runs work(begin, end, scratch) over the items on the threads; `cost` is that of an item in
 // elementary steps (about a nanosecond), so that little work stays on one thread.

@@ -5,6 +5,8 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
+#include <array>
+
 #include "ops/autograd.h"
 #include "vim/ops/ops.h"
 
@@ -34,8 +36,12 @@ TORCH_LIBRARY(vim, m) {
       "-> (Tensor y, Tensor sum, Tensor scale)");
   m.def(
       "_rms_norm_backward(Tensor grad_y, Tensor? grad_sum, Tensor sum, Tensor weight, Tensor "
-      "scale) "
-      "-> (Tensor x, Tensor weight)");
+      "scale) -> (Tensor x, Tensor residual, Tensor weight)");
+
+  // A branch's tensors are those of MixerBranch, in its order.
+  m.def(
+      "bidirectional_mixer(Tensor tokens, Tensor in_proj, Tensor[] forward, Tensor[] backward, "
+      "Tensor out_proj, bool average) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(vim, Autograd, m) {
@@ -47,6 +53,18 @@ TORCH_LIBRARY_IMPL(vim, Autograd, m) {
 }
 
 namespace vim::ops {
+
+at::Tensor bidirectional_mixer(const at::Tensor& tokens, const at::Tensor& in_proj,
+                               const MixerBranch& forward, const MixerBranch& backward,
+                               const at::Tensor& out_proj, bool average) {
+  using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, at::TensorList, at::TensorList,
+                               const at::Tensor&, bool);
+  static const auto op = find_op<Signature>("bidirectional_mixer");
+  const auto list = [](const MixerBranch& b) {
+    return std::array{b.conv_weight, b.conv_bias, b.x_proj, b.dt_proj, b.delta_bias, b.A_log, b.D};
+  };
+  return op.call(tokens, in_proj, list(forward), list(backward), out_proj, average);
+}
 
 bool supports(at::DeviceType device) {
   const c10::DispatchKey key =

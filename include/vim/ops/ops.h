@@ -2,6 +2,10 @@
 // channels]; all operators are differentiable once, in every tensor, and the same inputs give the
 // same bits on a device whatever the number of threads. Shapes or dtypes that do not fit throw
 // c10::Error. An undefined tensor counts as an absent one.
+//
+// Activations are float32, on the CPU also float64, on a GPU also float16 and bfloat16. Beside
+// those two the parameters (A, D, delta_bias, weight, bias) and the residual stream are float32,
+// and so are the kernels' states and sums.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -46,6 +50,23 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const Optio
 
 // The same without a residual, the norm alone.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+// One direction's parameters of the bidirectional mixer, named as in the model.
+struct MixerBranch {
+  at::Tensor conv_weight, conv_bias;  // [channels, taps], [channels]
+  at::Tensor x_proj;                  // [rank + 2 state, channels]
+  at::Tensor dt_proj, delta_bias;     // [channels, rank], [channels]
+  at::Tensor A_log, D;                // [channels, state], [channels]
+};
+
+// The whole bidirectional mixer (Vision Mamba, algorithm 1, lines 4 to 21) as one differentiable
+// unit, on a GPU: tokens [batch, length, dim] through in_proj [2 channels, dim], in both directions
+// convolution, projections and scan, their gated sum or mean, and out_proj [dim, channels].
+// Computes in the type that autocast asks for, else in that of the tokens. Parameters are float32
+// and contiguous.
+at::Tensor bidirectional_mixer(const at::Tensor& tokens, const at::Tensor& in_proj,
+                               const MixerBranch& forward, const MixerBranch& backward,
+                               const at::Tensor& out_proj, bool average);
 
 // Whether every operator has kernels for such a device in this build.
 bool supports(at::DeviceType device);

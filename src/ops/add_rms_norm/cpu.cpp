@@ -47,9 +47,11 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(const at::Tensor& x_,
   return {y, sum, scale};
 }
 
-std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad_y_,
-                                            const OptionalTensor& grad_sum_, const at::Tensor& sum_,
-                                            const at::Tensor& weight_, const at::Tensor& scale) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& grad_y_,
+                                                        const OptionalTensor& grad_sum_,
+                                                        const at::Tensor& sum_,
+                                                        const at::Tensor& weight_,
+                                                        const at::Tensor& scale) {
   const at::Tensor grad_y = grad_y_.contiguous(), sum = sum_.contiguous();
   const at::Tensor weight = weight_.contiguous();
   const at::Tensor grad_sum = given(grad_sum_) ? grad_sum_->contiguous() : at::Tensor();
@@ -70,7 +72,7 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad_y_,
     for_items<scalar_t>(
         blocks, kRowBlock * work.channels / 2, 0,
         [&](int64_t begin, int64_t end, scalar_t*) { kernel.backward(work, begin, end); });
-    return std::make_tuple(grad_x, sum_of_first<scalar_t>(grad_weight));
+    return std::make_tuple(grad_x, at::Tensor(), sum_of_first<scalar_t>(grad_weight));
   });
 }
 

@@ -137,18 +137,15 @@ struct Constant {
 // Calls launch(pairs, width) with the smallest part that holds a row.
 template <class Launch>
 void dispatch(int64_t channels, const Launch& launch) {
+  const int64_t lanes = (channels + 31) / 32;  // numbers of a lane
   if (channels % 2 != 0) {
-    const int64_t needed = (channels + 31) / 32;
-    if (needed <= 8) return launch(Constant<8>(), Constant<1>());
-    if (needed <= 32) return launch(Constant<32>(), Constant<1>());
-    return launch(Constant<128>(), Constant<1>());
+    return lanes <= 8 ? launch(Constant<8>(), Constant<1>())
+                      : launch(Constant<64>(), Constant<1>());
   }
-  const int64_t needed = (channels + 63) / 64;
-  if (needed <= 3) return launch(Constant<3>(), Constant<2>());
-  if (needed <= 6) return launch(Constant<6>(), Constant<2>());
-  if (needed <= 12) return launch(Constant<12>(), Constant<2>());
-  if (needed <= 24) return launch(Constant<24>(), Constant<2>());
-  return launch(Constant<64>(), Constant<2>());
+  if (lanes <= 6) return launch(Constant<3>(), Constant<2>());
+  if (lanes <= 12) return launch(Constant<6>(), Constant<2>());
+  if (lanes <= 24) return launch(Constant<12>(), Constant<2>());
+  return launch(Constant<32>(), Constant<2>());
 }
 
 int64_t backward_blocks(int64_t rows) {

@@ -7,7 +7,7 @@
 
 namespace vim::ops::norm::cuda {
 
-inline constexpr int64_t kMaxChannels = 4096;
+inline constexpr int64_t kMaxChannels = 2048;
 
 // All matrices are [rows, channels], contiguous.
 template <class T>

@@ -40,8 +40,8 @@ namespace norm {
 void check_args(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight) {
   constexpr const char* kOp = "rms_norm";
   TORCH_CHECK(x.dim() >= 1 && x.size(-1) >= 1, kOp, ": x must be [..., channels], got ", x.sizes());
-  check_tensor(kOp, "residual", residual, x.sizes(), "the shape of x", x);
-  check_tensor(kOp, "weight", weight, {x.size(-1)}, "[channels]", x);
+  check_parameter(kOp, "residual", residual, x.sizes(), "the shape of x", x);
+  check_parameter(kOp, "weight", weight, {x.size(-1)}, "[channels]", x);
 }
 
 namespace {
@@ -59,10 +59,10 @@ Triple run_forward(const at::Tensor& x, const OptionalTensor& residual, const at
   return op.call(x, residual, weight, eps);
 }
 
-Pair run_backward(const at::Tensor& grad_y, const OptionalTensor& grad_sum, const at::Tensor& sum,
-                  const at::Tensor& weight, const at::Tensor& scale) {
+Triple run_backward(const at::Tensor& grad_y, const OptionalTensor& grad_sum, const at::Tensor& sum,
+                    const at::Tensor& weight, const at::Tensor& scale) {
   static const auto op = find_op<decltype(run_backward)>("_rms_norm_backward");
-  return op.call(grad_y.defined() ? grad_y : at::zeros_like(sum), grad_sum, sum, weight, scale);
+  return op.call(grad_y, grad_sum, sum, weight, scale);
 }
 
 class RmsNorm : public Function<RmsNorm> {
@@ -76,7 +76,7 @@ class RmsNorm : public Function<RmsNorm> {
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list saved = context->get_saved_variables();
-    auto [x, weight] = run_backward(grads[0], std::nullopt, saved[0], saved[1], saved[2]);
+    auto [x, residual, weight] = run_backward(grads[0], std::nullopt, saved[0], saved[1], saved[2]);
     return {x, weight, Variable()};
   }
 };
@@ -87,14 +87,19 @@ class AddRmsNorm : public Function<AddRmsNorm> {
                                const at::Tensor& residual, const at::Tensor& weight, double eps) {
     auto [y, sum, scale] = run_forward(x, residual, weight, eps);
     context->save_for_backward({sum, weight, scale});
+    context->saved_data["dtype"] = x.scalar_type();
     context->set_materialize_grads(false);
     return {y, sum};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list saved = context->get_saved_variables();
-    auto [x, weight] = run_backward(grads[0], grads[1], saved[0], saved[1], saved[2]);
-    return {x, x, weight, Variable()};
+    const at::Tensor& sum = saved[0];
+    const at::ScalarType dtype = context->saved_data["dtype"].toScalarType();
+    const at::Tensor grad_y =
+        grads[0].defined() ? grads[0] : at::zeros_like(sum, sum.options().dtype(dtype));
+    auto [x, residual, weight] = run_backward(grad_y, grads[1], sum, saved[1], saved[2]);
+    return {x, residual.defined() ? residual : x, weight, Variable()};
   }
 };
 
@@ -129,13 +134,16 @@ Triple meta_forward(const at::Tensor& x, const OptionalTensor& residual, const a
   check_args(x, residual, weight);
   const bool added = residual.has_value() && residual->defined();
   return {at::empty(x.sizes(), x.options()),
-          added ? at::empty(x.sizes(), x.options()) : at::empty({0}, x.options()),
-          at::empty(x.sizes().slice(0, x.dim() - 1), x.options())};
+          added ? at::empty(x.sizes(), weight.options()) : at::empty({0}, weight.options()),
+          at::empty(x.sizes().slice(0, x.dim() - 1), weight.options())};
 }
 
-Pair meta_backward(const at::Tensor& /*grad_y*/, const OptionalTensor& /*grad_sum*/,
-                   const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& /*scale*/) {
-  return {at::empty(sum.sizes(), sum.options()), at::empty(weight.sizes(), weight.options())};
+Triple meta_backward(const at::Tensor& grad_y, const OptionalTensor& /*grad_sum*/,
+                     const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& /*scale*/) {
+  const bool two = sum.scalar_type() != grad_y.scalar_type();
+  return {at::empty(sum.sizes(), grad_y.options()),
+          two ? at::empty(sum.sizes(), sum.options()) : at::Tensor(),
+          at::empty(weight.sizes(), weight.options())};
 }
 
 }  // namespace

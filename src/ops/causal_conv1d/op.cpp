@@ -22,8 +22,8 @@ void check_args(const at::Tensor& x, const at::Tensor& weight, const OptionalTen
   TORCH_CHECK(x.dim() == 3, kOp, ": x must be [batch, length, channels], got ", x.sizes());
   TORCH_CHECK(weight.dim() == 2 && weight.size(1) >= 1, kOp,
               ": weight must be [channels, taps], got ", weight.sizes());
-  check_tensor(kOp, "weight", weight, {x.size(2), weight.size(1)}, "[channels, taps]", x);
-  check_tensor(kOp, "bias", bias, {x.size(2)}, "[channels]", x);
+  check_parameter(kOp, "weight", weight, {x.size(2), weight.size(1)}, "[channels, taps]", x);
+  check_parameter(kOp, "bias", bias, {x.size(2)}, "[channels]", x);
 }
 
 namespace {
