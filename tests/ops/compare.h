@@ -1,9 +1,12 @@
-// Comparing an operator with its oracle: results and every gradient, in every dtype.
+// Comparing an operator with its oracle: results and every gradient, on every device in every
+// dtype.
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -11,30 +14,63 @@
 
 namespace vim::test {
 
-// Tolerances belong to a dtype; they are relative to the largest number of the tensor. A gradient
-// is looser, as a sum of many terms that may cancel.
-struct Precision {
+// Tolerances belong to a device and a dtype; they are relative to the largest number of the tensor.
+// A gradient is looser, as a sum of many terms that may cancel.
+struct Target {
+  at::DeviceType device;
   at::ScalarType dtype;
   double result, gradient;
 };
-inline constexpr Precision kPrecisions[] = {{at::kFloat, 1e-5, 1e-4}, {at::kDouble, 1e-12, 1e-11}};
+inline constexpr Target kTargets[] = {{at::kCPU, at::kFloat, 1e-5, 1e-4},
+                                      {at::kCPU, at::kDouble, 1e-12, 1e-11},
+                                      {at::kCUDA, at::kFloat, 1e-5, 1e-4},
+                                      {at::kCUDA, at::kHalf, 2e-3, 5e-3},
+                                      {at::kCUDA, at::kBFloat16, 1e-2, 3e-2}};
+
+// Those that this machine has.
+inline std::vector<Target> targets() {
+  std::vector<Target> here;
+  for (const Target& target : kTargets) {
+    if (target.device == at::kCPU || at::hasCUDA()) here.push_back(target);
+  }
+  return here;
+}
 
 using Tensors = std::vector<at::Tensor>;
+using Indices = std::vector<size_t>;
 
-// Fresh leaves with the same numbers.
-inline Tensors leaves(const Tensors& tensors, at::ScalarType dtype) {
+// Fresh leaves with the same numbers. Those that are parameters stay in float32 where the others
+// are in half precision.
+inline Tensors leaves(const Tensors& tensors, at::ScalarType dtype,
+                      at::DeviceType device = at::kCPU, const Indices& parameters = {}) {
   Tensors out;
-  for (const at::Tensor& t : tensors) {
-    out.push_back(t.detach().to(dtype, /*non_blocking=*/false, /*copy=*/true).requires_grad_(true));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const bool parameter = std::ranges::find(parameters, i) != parameters.end();
+    const auto type = parameter && at::isReducedFloatingType(dtype) ? at::kFloat : dtype;
+    out.push_back(tensors[i]
+                      .detach()
+                      .to(device, type, /*non_blocking=*/false, /*copy=*/true)
+                      .requires_grad_(true));
   }
   return out;
 }
+
+// Uninitialised tensors hold NaN inside of the scope, so that what a kernel forgets to write shows.
+class PoisonedMemory {
+ public:
+  PoisonedMemory() {
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+    at::globalContext().setDeterministicFillUninitializedMemory(true);
+  }
+  ~PoisonedMemory() { at::globalContext().setDeterministicAlgorithms(false, false); }
+};
 
 inline void check_close(const at::Tensor& got, const at::Tensor& expected, double tolerance) {
   REQUIRE(got.sizes() == expected.sizes());
   if (got.numel() == 0) return;
   const double largest = expected.abs().max().item<double>();
-  const double error = (got.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
+  const auto cpu_double = [](const at::Tensor& t) { return t.detach().to(at::kCPU, at::kDouble); };
+  const double error = (cpu_double(got) - cpu_double(expected)).abs().max().item<double>();
   CHECK(error <= tolerance * largest + 1e-30);  // fails for NaN too
 }
 
@@ -48,28 +84,36 @@ inline void check_same_bits(const Tensors& a, const Tensors& b) {
 
 using Function = std::function<Tensors(const Tensors&)>;
 
-// The results, followed by the gradients of sum(result * weight) with fixed pseudo-random weights.
-inline Tensors results_and_gradients(const Function& function, const Tensors& inputs) {
+// The results, followed by the gradients of sum(result * weight) with fixed pseudo-random weights
+// that are exact in `dtype`.
+inline Tensors results_and_gradients(const Function& function, const Tensors& inputs,
+                                     at::ScalarType dtype = at::kFloat) {
   Tensors results = function(inputs), weights;
   for (const at::Tensor& result : results) {
     const at::Tensor index = at::arange(result.numel(), at::kDouble).view(result.sizes());
-    weights.push_back(at::sin(index * 1.7 + 0.3).to(result.scalar_type()));
+    weights.push_back(at::sin(index * 1.7 + 0.3).to(dtype).to(result.options()));
   }
   for (at::Tensor& grad : torch::autograd::grad(results, inputs, weights)) results.push_back(grad);
   return results;
 }
 
-// `function` in each precision against `oracle` in double on the same, rounded, numbers.
+// `function` on each device and in each dtype against `oracle` in double on the same, rounded,
+// numbers. `parameters` are the places of those inputs that stay in float32 (ops.h).
 inline void check_against_oracle(const Function& function, const Function& oracle,
-                                 const Tensors& inputs) {
-  for (const Precision& precision : kPrecisions) {
-    const Tensors given = leaves(inputs, precision.dtype);
-    const Tensors got = results_and_gradients(function, given);
-    const Tensors expected = results_and_gradients(oracle, leaves(given, at::kDouble));
+                                 const Tensors& inputs, const Indices& parameters = {}) {
+  for (const Target& target : targets()) {
+    INFO(at::Device(target.device) << ", " << target.dtype);
+    const Tensors given = leaves(inputs, target.dtype, target.device, parameters);
+    const Tensors got = [&] {
+      const PoisonedMemory poisoned;
+      return results_and_gradients(function, given, target.dtype);
+    }();
+    const Tensors expected =
+        results_and_gradients(oracle, leaves(given, at::kDouble), target.dtype);
     const size_t results = got.size() - given.size();
     for (size_t i = 0; i < got.size(); ++i) {
-      INFO(precision.dtype << ", result or gradient " << i);
-      check_close(got[i], expected[i], i < results ? precision.result : precision.gradient);
+      INFO("result or gradient " << i);
+      check_close(got[i], expected[i], i < results ? target.result : target.gradient);
     }
   }
 }

@@ -63,6 +63,13 @@ TEST_CASE("The same inputs give the same bits, twice and on any number of thread
   const int64_t batch = GENERATE(1, 3, 40);
   for (const Operator& op : operators(batch, 67)) {
     CAPTURE(op.name, batch);
+    if (at::hasCUDA()) {
+      const auto run = [&] {
+        return results_and_gradients(op.call, leaves(op.inputs, at::kFloat, at::kCUDA));
+      };
+      const Tensors first = run();
+      for (int repetition = 0; repetition < 3; ++repetition) check_same_bits(run(), first);
+    }
     const Tensors in = leaves(op.inputs, at::kFloat);
     const Tensors first = results_and_gradients(op.call, in);
     for (int threads : {1, 2, 2, 3}) {

@@ -20,6 +20,13 @@ struct ScanInputs {
     }
     return present;
   }
+  // The places in that order of those that stay in float32 beside half precision: A, D, delta_bias.
+  std::vector<size_t> parameters() const {
+    std::vector<size_t> places = {2};
+    if (D.defined()) places.push_back(5);
+    if (delta_bias.defined()) places.push_back(tensors().size() - 1);
+    return places;
+  }
 };
 
 inline at::Tensor scan_oracle(const ScanInputs& in) {

@@ -58,7 +58,11 @@ at::Tensor scan(const ScanInputs& in) {
 void check_against_recurrence(const ScanInputs& in) {
   check_against_oracle([&](const Tensors& t) { return Tensors{scan(with_tensors(in, t))}; },
                        [&](const Tensors& t) { return Tensors{scan_oracle(with_tensors(in, t))}; },
-                       in.tensors());
+                       in.tensors(), in.parameters());
+}
+
+Tensors inputs_on(const Target& target, const ScanInputs& in) {
+  return leaves(in.tensors(), target.dtype, target.device, in.parameters());
 }
 
 }  // namespace
@@ -142,10 +146,8 @@ TEST_CASE("A NaN reaches every later output of its channel, and no other channel
   at::manual_seed(fresh_seed());
   ScanInputs in = random_inputs({1, 20, 40, 5});
   in.delta[0][7][3] = std::numeric_limits<double>::quiet_NaN();
-  for (const Precision& precision : kPrecisions) {
-    Tensors given = in.tensors();
-    for (at::Tensor& t : given) t = t.to(precision.dtype);
-    const at::Tensor bad = at::isnan(scan(with_tensors(in, given)));
+  for (const Target& target : targets()) {
+    const at::Tensor bad = at::isnan(scan(with_tensors(in, inputs_on(target, in))));
     CHECK(bad.sum().item<int64_t>() == 13);
     CHECK(bad.select(2, 3).slice(1, 7).all().item<bool>());
   }
@@ -167,9 +169,9 @@ TEST_CASE("Reverse is flip, scan, flip, to the bit") {
     }
     return Tensors{scan(flipped).flip(1)};
   };
-  for (const Precision& precision : kPrecisions) {
-    check_same_bits(results_and_gradients(directly, leaves(in.tensors(), precision.dtype)),
-                    results_and_gradients(by_flips, leaves(in.tensors(), precision.dtype)));
+  for (const Target& target : targets()) {
+    check_same_bits(results_and_gradients(directly, inputs_on(target, in)),
+                    results_and_gradients(by_flips, inputs_on(target, in)));
   }
 }
 
@@ -177,25 +179,26 @@ TEST_CASE("Slices of a projection and transposed tensors give the bits of contig
   at::manual_seed(fresh_seed());
   const ScanInputs in = random_inputs({3, 37, 33, 5});
   const auto scan_of = [&](const Tensors& t) { return Tensors{scan(with_tensors(in, t))}; };
-  const auto sliced = [](const at::Tensor& t) {
-    return at::cat({at::full_like(t, 7), t, at::full_like(t, 7)}, -1)
-        .narrow(-1, t.size(-1), t.size(-1));
+  const auto sliced = [](Tensors t) {
+    for (at::Tensor& x : t) {
+      const at::Tensor other = at::full_like(x, 7);
+      x = at::cat({other, x, other}, -1).narrow(-1, x.size(-1), x.size(-1));
+    }
+    return t;
   };
-  const auto transposed = [](const at::Tensor& t) {
-    return t.transpose(0, -1).contiguous().transpose(0, -1);
+  const auto transposed = [](Tensors t) {
+    for (at::Tensor& x : t) x = x.transpose(0, -1).contiguous().transpose(0, -1);
+    return t;
   };
-  const auto arranged = [&](const Tensors& t, const auto& arrange) {
-    Tensors out;
-    for (const at::Tensor& x : t) out.push_back(arrange(x));
-    return out;
-  };
-  const Tensors plain = results_and_gradients(scan_of, leaves(in.tensors(), at::kFloat));
-  check_same_bits(
-      plain, results_and_gradients([&](const Tensors& t) { return scan_of(arranged(t, sliced)); },
-                                   leaves(in.tensors(), at::kFloat)));
-  check_same_bits(plain, results_and_gradients(
-                             [&](const Tensors& t) { return scan_of(arranged(t, transposed)); },
-                             leaves(in.tensors(), at::kFloat)));
+  for (const Target& target : targets()) {
+    const auto run = [&](const Function& function) {
+      return results_and_gradients(function, inputs_on(target, in));
+    };
+    const Tensors plain = run(scan_of);
+    for (const Function& arrange : {Function(sliced), Function(transposed)}) {
+      check_same_bits(plain, run([&](const Tensors& t) { return scan_of(arrange(t)); }));
+    }
+  }
 }
 
 TEST_CASE("The gradients of the scan are its slopes") {
