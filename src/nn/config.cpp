@@ -27,8 +27,16 @@ void describe(config::Visitor& v, ModelQuirks& c) {
     "doubles with every pair.");
 }
 
+void describe(config::Visitor& v, VitConfig& c) {
+  v("heads", c.heads, "Attention heads; auto: one for every 64 of embed_dim.", at_least(1));
+  v("mlp_ratio", c.mlp_ratio, "Width of the hidden layer, as a multiple of embed_dim.",
+    config::positive);
+  v("attention", c.attention,
+    "fused (FlashAttention in half precision on a GPU) or plain (two products and a softmax).");
+}
+
 void describe(config::Visitor& v, ModelConfig& c) {
-  v("name", c.name, "Architecture: vim.", config::not_empty);
+  v("name", c.name, "Architecture: vim, or vit (a DeiT, to compare with).", config::not_empty);
   v("image_size", c.image_size, "Input size in pixels: one number, or [height, width].");
   v("in_channels", c.in_channels, "Channels of the input: 3 (RGB) or 1 (grey).",
     config::between(1, 3));
@@ -78,12 +86,20 @@ void describe(config::Visitor& v, ModelConfig& c) {
   v("pos_interp", c.pos_interp,
     "How init_from's position embedding is resized: class_aware, or official, which takes the "
     "first row for the class token's and mixes the real one's with its neighbours.");
+  v("recompute", c.recompute,
+    "On a GPU, keep only the input of each mixer for the backward pass and compute the rest again: "
+    "a quarter slower, for sequences that would not fit.");
   v("quirks", c.quirks, "Flaws of the official code, for numbers that depend on them.");
+  v("vit", c.vit, "What only name: vit has; it has nothing of Vim's mixer, directions and tokens.");
 }
 
 void check(const ModelConfig& c, config::Problems& problems) {
-  if (c.name != "vim")
-    problems.add("name", concat("unknown architecture '", c.name, "'; the one here is vim"));
+  if (c.name != "vim" && c.name != "vit")
+    problems.add("name", concat("unknown architecture '", c.name, "'; there are vim and vit"));
+  if (c.name == "vit" && c.embed_dim % c.heads() != 0) {
+    problems.add("vit.heads", concat(c.embed_dim, " channels (embed_dim) cannot be shared by ",
+                                     c.heads(), " heads"));
+  }
   if (c.image_size.height < c.patch_size || c.image_size.width < c.patch_size) {
     problems.add("patch_size",
                  concat("a patch of ", c.patch_size, " pixels is larger than the image (",

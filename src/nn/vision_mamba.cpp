@@ -3,13 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "nn/init.h"
-#include "vim/core/error.h"
-#include "vim/core/text.h"
 
 namespace vim::nn {
-
-using torch::nn::Conv2d;
-using torch::nn::Conv2dOptions;
 
 VisionMamba::VisionMamba(const ModelConfig& config) : config_(config) {
   const auto class_token_name = [&](size_t i) {
@@ -23,10 +18,7 @@ VisionMamba::VisionMamba(const ModelConfig& config) : config_(config) {
   if (config.position_embedding) {
     pos_embed_ = register_parameter("pos_embed", at::zeros({1, config.tokens(), config.embed_dim}));
   }
-  const auto patch_embed = register_module("patch_embed", std::make_shared<torch::nn::Module>());
-  patch_embed_ = patch_embed->register_module(
-      "proj", Conv2d(Conv2dOptions(config.in_channels, config.embed_dim, config.patch_size)
-                         .stride(config.patch_stride())));
+  patch_embed_ = register_module("patch_embed", std::make_shared<PatchEmbed>(config));
   head_ = register_module("head", torch::nn::Linear(config.embed_dim, config.num_classes));
   torch::nn::ModuleList layers;
   for (int64_t i = 0; i < config.depth; ++i) {
@@ -47,8 +39,9 @@ VisionMamba::VisionMamba(const ModelConfig& config) : config_(config) {
 
 void VisionMamba::initialize() {
   const at::NoGradGuard no_grad;
-  lecun_normal_(patch_embed_->weight, config_.quirks.lecun_absolute_trunc);
-  patch_embed_->bias.zero_();
+  torch::nn::Conv2d& projection = patch_embed_->projection();
+  lecun_normal_(projection->weight, config_.quirks.lecun_absolute_trunc);
+  projection->bias.zero_();
   truncated_normal_(head_->weight, .02);
   head_->bias.zero_();
   if (pos_embed_.defined()) truncated_normal_(pos_embed_, .02);
@@ -76,16 +69,9 @@ std::vector<int64_t> VisionMamba::draw_class_positions() const {
 }
 
 VisionMamba::Sequence VisionMamba::embed(const at::Tensor& images) {
-  const ImageSize& size = config_.image_size;
-  if (images.dim() != 4 || images.size(1) != config_.in_channels || images.size(2) != size.height ||
-      images.size(3) != size.width) {
-    throw Error(concat("the model takes images [batch, ", config_.in_channels, ", ", size.height,
-                       ", ", size.width, "], got ", images.sizes(),
-                       "; change model.image_size or model.in_channels, or the images"));
-  }
   Sequence sequence;
   sequence.class_positions = draw_class_positions();
-  sequence.tokens = patch_embed_->forward(images).flatten(2).transpose(1, 2);  // row-major patches
+  sequence.tokens = patch_embed_->forward(images);
   for (size_t i = 0; i < class_tokens_.size(); ++i) {
     const int64_t position = sequence.class_positions[i];
     sequence.tokens = at::cat(

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <torch/nn/modules/container/modulelist.h>
-#include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 
 #include <vector>
 
 #include "nn/block.h"
+#include "nn/patch_embed.h"
 #include "nn/rotary.h"
 #include "vim/nn/model.h"
 
@@ -36,7 +36,7 @@ class VisionMamba : public Classifier {
   ModelConfig config_;
   std::vector<at::Tensor> class_tokens_;  // each [1, 1, embed_dim]
   at::Tensor pos_embed_;                  // [1, tokens, embed_dim]
-  torch::nn::Conv2d patch_embed_{nullptr};
+  std::shared_ptr<PatchEmbed> patch_embed_;
   torch::nn::Linear head_{nullptr};
   std::vector<std::shared_ptr<Block>> blocks_;
   std::shared_ptr<AddNorm> norm_f_;

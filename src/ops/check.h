@@ -33,12 +33,15 @@ inline void check_tensor(const char* op, const char* name, const std::optional<a
   if (tensor.has_value() && tensor->defined())
     check_tensor(op, name, *tensor, sizes, meaning, like);
 }
+inline void check_parameter(const char* op, const char* name, const at::Tensor& tensor,
+                            at::IntArrayRef sizes, const char* meaning, const at::Tensor& like) {
+  check_tensor(op, name, tensor, sizes, meaning, like, parameter_dtype(like.scalar_type()));
+}
 inline void check_parameter(const char* op, const char* name,
                             const std::optional<at::Tensor>& tensor, at::IntArrayRef sizes,
                             const char* meaning, const at::Tensor& like) {
-  if (tensor.has_value() && tensor->defined()) {
-    check_tensor(op, name, *tensor, sizes, meaning, like, parameter_dtype(like.scalar_type()));
-  }
+  if (tensor.has_value() && tensor->defined())
+    check_parameter(op, name, *tensor, sizes, meaning, like);
 }
 
 }  // namespace vim::ops

@@ -41,7 +41,7 @@ TORCH_LIBRARY(vim, m) {
   // A branch's tensors are those of MixerBranch, in its order.
   m.def(
       "bidirectional_mixer(Tensor tokens, Tensor in_proj, Tensor[] forward, Tensor[] backward, "
-      "Tensor out_proj, bool average) -> Tensor");
+      "Tensor out_proj, bool average, bool recompute) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(vim, Autograd, m) {
@@ -56,14 +56,14 @@ namespace vim::ops {
 
 at::Tensor bidirectional_mixer(const at::Tensor& tokens, const at::Tensor& in_proj,
                                const MixerBranch& forward, const MixerBranch& backward,
-                               const at::Tensor& out_proj, bool average) {
+                               const at::Tensor& out_proj, bool average, bool recompute) {
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, at::TensorList, at::TensorList,
-                               const at::Tensor&, bool);
+                               const at::Tensor&, bool, bool);
   static const auto op = find_op<Signature>("bidirectional_mixer");
   const auto list = [](const MixerBranch& b) {
     return std::array{b.conv_weight, b.conv_bias, b.x_proj, b.dt_proj, b.delta_bias, b.A_log, b.D};
   };
-  return op.call(tokens, in_proj, list(forward), list(backward), out_proj, average);
+  return op.call(tokens, in_proj, list(forward), list(backward), out_proj, average, recompute);
 }
 
 bool supports(at::DeviceType device) {

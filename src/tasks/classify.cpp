@@ -68,9 +68,13 @@ Classify::Classify(const TaskContext& context) : context_(context) {
   model_->to(context.device);
 }
 
-at::Tensor Classify::loss(const data::Batch& batch) {
+Inputs Classify::prepare(const data::Batch& batch) {
   const auto [images, targets] = (*augmenter_)(batch);
-  return soft_target_loss(model_->forward(images), targets, context_.task);
+  return {images, targets};
+}
+
+at::Tensor Classify::loss(const Inputs& inputs) {
+  return soft_target_loss(model_->forward(inputs[0]), inputs[1], context_.task);
 }
 
 // Counts are integers and stay on the device until the end; one sum over the ranks.

@@ -16,7 +16,8 @@ class Classify : public Task {
 
   torch::nn::Module& model() override { return *model_; }
   data::Loader& train_loader() override { return *train_loader_; }
-  at::Tensor loss(const data::Batch& batch) override;
+  Inputs prepare(const data::Batch& batch) override;
+  at::Tensor loss(const Inputs& inputs) override;
   Metrics evaluate() override;
   const std::vector<std::string>& classes() const override { return classes_; }
   double multiply_adds_per_image() const override {

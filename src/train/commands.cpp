@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/device.h"
 #include "train/optimizer.h"
+#include "train/precision.h"
 #include "train/replicas.h"
 #include "train/run_folder.h"
 #include "train/summary.h"
@@ -209,6 +210,8 @@ void evaluate(const EvalCommand& command) {
     const auto task = build_task(config, world, /*for_training=*/false);
     require_classes(checkpoint.classes, task->classes(), source);
     nn::load_weights(task->model(), chosen_weights(checkpoint, command.weights, source), source);
+    allow_tf32(config.train.precision);
+    const AutocastScope autocast(config.train.precision, world.device);
     metrics = task->evaluate();
   });
   if (!world.group->is_main()) return;

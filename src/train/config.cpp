@@ -68,6 +68,12 @@ void describe(config::Visitor& v, CheckpointConfig& c) {
 
 void describe(config::Visitor& v, TrainConfig& c) {
   v("epochs", c.epochs, "Passes over the training images.", at_least(1));
+  v("precision", c.precision,
+    "Numbers of matrix products and activations: fp32, tf32, bf16, or fp16 with a loss scale. On "
+    "the CPU everything is fp32.");
+  v("cuda_graph", c.cuda_graph,
+    "On a GPU, record a training step once and replay it: the same numbers, less waiting for the "
+    "CPU. A model that makes random choices on the host is not recorded.");
   v("accumulation", c.accumulation, "Batches whose gradients are averaged into one step.",
     at_least(1));
   v("evaluate_every_epochs", c.evaluate_every_epochs,

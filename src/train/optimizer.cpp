@@ -105,8 +105,18 @@ at::Tensor AdamW::clip_gradients(double max_norm) {
   return norm;
 }
 
-void AdamW::step(double lr) {
+void AdamW::set_lr(double lr) {
+  lr_ = lr;
+  if (!device().is_cuda()) return;
+  for (Group& group : groups_) {
+    if (!group.device_lr.defined()) group.device_lr = at::empty({}, at::TensorOptions(device()));
+    group.device_lr.fill_(lr * group.lr_scale);
+  }
+}
+
+void AdamW::step(const at::Tensor& skip) {
   const at::NoGradGuard no_grad;
+  const auto maybe_skip = skip.defined() ? std::optional(skip) : std::nullopt;
   for (Group& group : groups_) {
     std::vector<at::Tensor> parameters, gradients, exp_avg, exp_avg_sq, steps;
     for (size_t i = 0; i < group.parameters.size(); ++i) {
@@ -119,11 +129,14 @@ void AdamW::step(double lr) {
     }
     if (parameters.empty()) continue;
     at::_foreach_add_(steps, 1);
-    at::_fused_adamw_(parameters, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps,
-                      lr * group.lr_scale, config_.betas[0], config_.betas[1], group.weight_decay,
-                      config_.eps,
-                      /*amsgrad=*/false,
-                      /*maximize=*/false);
+    const auto update = [&](const auto& lr) {
+      at::_fused_adamw_(parameters, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps,
+                        lr, config_.betas[0], config_.betas[1], group.weight_decay, config_.eps,
+                        /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/std::nullopt,
+                        maybe_skip);
+    };
+    group.device_lr.defined() ? update(group.device_lr) : update(lr_ * group.lr_scale);
+    if (maybe_skip) at::_foreach_sub_(steps, std::vector<at::Tensor>(steps.size(), skip));
   }
 }
 

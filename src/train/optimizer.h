@@ -30,15 +30,22 @@ class AdamW {
  public:
   AdamW(const torch::nn::Module& model, const OptimConfig& config);
 
+  // The learning rate of the steps to come. On a GPU it is put there, so that a recorded step reads
+  // it.
+  void set_lr(double lr);
+
   // One update with the gradients that the parameters hold; a parameter without one keeps its
-  // value.
-  void step(double lr);
+  // value. None at all where `skip`, a scalar on the device, is given and not zero.
+  void step(const at::Tensor& skip = {});
 
   // Scales all gradients so that their joint norm is at most `max_norm`; returns the norm before, a
   // scalar tensor on the device, so that nothing waits for it.
   at::Tensor clip_gradients(double max_norm);
 
   void zero_gradients();
+
+  // Those that are there.
+  std::vector<at::Tensor> gradients() const;
 
   at::Device device() const { return groups_.front().parameters.front().device(); }
 
@@ -53,10 +60,11 @@ class AdamW {
     double lr_scale;
     std::vector<std::string> names;
     std::vector<at::Tensor> parameters, exp_avg, exp_avg_sq, steps;
+    at::Tensor device_lr;  // on a GPU: the rate times lr_scale
   };
-  std::vector<at::Tensor> gradients() const;
 
   OptimConfig config_;
+  double lr_ = 0;
   std::vector<Group> groups_;  // none empty
 };
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/nn/module.h>
 
 #include <algorithm>
@@ -39,9 +41,14 @@ Trainer::Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup&
       folder_(std::move(folder)),
       schedule_{config.schedule, scaled_lr(config.optim, global_batch()),
                 count_steps(task, config.train), config.train.epochs},
-      optimizer_(task.model(), config.optim) {
-  if (config.ema.enabled) ema_.emplace(task.model(), config.ema.decay);
-  if (group.size() > 1) parallel_.emplace(task.model(), group, config.dist);
+      optimizer_(task.model(), config.optim),
+      ema_(config.ema.enabled ? std::optional<Ema>(std::in_place, task.model(), config.ema.decay)
+                              : std::nullopt),
+      parallel_(group.size() > 1 ? std::optional<dist::DataParallel>(std::in_place, task.model(),
+                                                                     group, config.dist)
+                                 : std::nullopt),
+      step_(config_, task, optimizer_, ema_ ? &*ema_ : nullptr, parallel_ ? &*parallel_ : nullptr) {
+  allow_tf32(config.train.precision);
 }
 
 int64_t Trainer::global_batch() const {
@@ -51,6 +58,7 @@ int64_t Trainer::global_batch() const {
 void Trainer::resume(const Checkpoint& checkpoint, const std::string& source) {
   nn::load_weights(task_.model(), checkpoint.model, source);
   optimizer_.load_state(checkpoint.optimizer, source);
+  step_.load_state(checkpoint.optimizer);
   if (ema_) ema_->load(checkpoint.ema, source);
   progress_ = checkpoint.progress;
   files_complete_ = source == folder_.checkpoint("last").string();
@@ -72,7 +80,10 @@ void Trainer::replicate() {
   if (!parallel_) return;
   copy_from_main(group_, nn::weights_of(task_.model()));
   if (ema_) copy_from_main(group_, ema_->weights());
-  if (progress_.step > 0) copy_from_main(group_, optimizer_.state());
+  if (progress_.step > 0) {
+    copy_from_main(group_, optimizer_.state());
+    copy_from_main(group_, step_.state());
+  }
   require_same(group_, {{"model", checksum(nn::weights_of(task_.model()))}});
 }
 
@@ -92,6 +103,12 @@ void Trainer::run() {
   if (group_.is_main()) metrics_.emplace(folder_.metrics(), progress_.step);
   checkpoints_.emplace(folder_, config_.checkpoint);
   line_.emplace(config_.train.epochs, steps_per_epoch(), global_batch(), progress_.step);
+  // On a stream of its own, since the default one cannot be recorded.
+  const c10::Device device = optimizer_.device();
+  std::optional<c10::StreamGuard> stream;
+  if (device.is_cuda()) {
+    stream.emplace(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
+  }
   task_.model().train();
   if (progress_.epoch > 0 && progress_.step_in_epoch == 0 && !files_complete_) save_epoch();
   while (!finished()) {
@@ -125,25 +142,13 @@ void Trainer::train_step() {
                       static_cast<uint64_t>(progress_.step), static_cast<uint64_t>(group_.rank()));
   at::manual_seed(random.bits());
 
-  at::Tensor loss = at::zeros({}, loss_sum_.options());
+  std::vector<tasks::Inputs> batches;
   for (int64_t i = 0; i < config_.train.accumulation; ++i) {
     mark("waiting for images");
-    const data::Batch batch = *task_.train_loader().next();
-    mark("computing the loss");
-    const at::Tensor part = task_.loss(batch) / config_.train.accumulation;
-    mark("computing gradients");
-    const bool is_last = i + 1 == config_.train.accumulation;
-    if (parallel_ && is_last) {
-      parallel_->backward(part);
-    } else {
-      part.backward();
-    }
-    loss += part.detach();
+    batches.push_back(task_.prepare(*task_.train_loader().next()));
   }
-  if (config_.optim.clip_grad > 0) optimizer_.clip_gradients(config_.optim.clip_grad);
-  optimizer_.step(schedule_.lr(progress_.step));
-  optimizer_.zero_gradients();
-  if (ema_) ema_->update();
+  mark("computing gradients");
+  const at::Tensor loss = step_.run(std::move(batches), schedule_.lr(progress_.step));
 
   loss_sum_ += loss;
   ++progress_.step;
@@ -212,14 +217,19 @@ void Trainer::save_epoch() {
   if (!names.empty()) save(std::move(names));
 }
 
+tasks::Metrics Trainer::evaluate_once() {
+  const AutocastScope autocast(config_.train.precision, optimizer_.device());
+  return task_.evaluate();
+}
+
 // Of the model and of the average; the better one decides what is best.
 tasks::Metrics Trainer::evaluate() {
   mark("evaluating", /*patience=*/true);
-  tasks::Metrics metrics = task_.evaluate();
+  tasks::Metrics metrics = evaluate_once();
   progress_.headline = metrics.front().second;
   if (ema_) {
     const EmaScope shown(*ema_);
-    const tasks::Metrics averaged = task_.evaluate();
+    const tasks::Metrics averaged = evaluate_once();
     progress_.ema_headline = averaged.front().second;
     for (const auto& [name, value] : averaged) metrics.emplace_back("ema_" + name, value);
   }
@@ -247,6 +257,7 @@ void Trainer::save(std::vector<std::string> names) {
   if (!group_.is_main()) return;
   Checkpoint checkpoint{config::dump(config_),         version(), task_.classes(),   progress_,
                         nn::weights_of(task_.model()), {},        optimizer_.state()};
+  checkpoint.optimizer.merge(step_.state());
   if (ema_) checkpoint.ema = ema_->weights();
   checkpoints_->write(std::move(names), checkpoint);
 }
@@ -254,9 +265,8 @@ void Trainer::save(std::vector<std::string> names) {
 double Trainer::try_batch() {
   task_.model().train();
   task_.train_loader().begin(0, 0);
-  at::Tensor loss = task_.loss(*task_.train_loader().next());
-  loss.backward();
-  return loss.item<double>();
+  const at::Tensor loss = step_.loss_and_gradients(task_.prepare(*task_.train_loader().next()));
+  return loss.item<double>() * static_cast<double>(config_.train.accumulation);
 }
 
 }  // namespace vim::train

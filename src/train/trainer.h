@@ -12,6 +12,7 @@
 #include "train/progress_line.h"
 #include "train/run_folder.h"
 #include "train/schedule.h"
+#include "train/train_step.h"
 #include "vim/dist/data_parallel.h"
 #include "vim/dist/process_group.h"
 #include "vim/tasks/task.h"
@@ -50,6 +51,7 @@ class Trainer {
   void finish_epoch();
   void save_epoch();
   tasks::Metrics evaluate();
+  tasks::Metrics evaluate_once();
   void stop_if_asked();
   void save(std::vector<std::string> names);
 
@@ -61,6 +63,7 @@ class Trainer {
   AdamW optimizer_;
   std::optional<Ema> ema_;
   std::optional<dist::DataParallel> parallel_;  // in a world of more than one
+  TrainStep step_;
   Progress progress_;
   int64_t first_step_ = 0;       // of this process
   bool files_complete_ = false;  // those of the epoch at whose end the run resumes

@@ -63,3 +63,27 @@ TEST_CASE("Every gradient is the official one") {
           1e-4 * gradient.abs().max().item<double>());
   }
 }
+
+TEST_CASE("The vision transformer's logits are timm's, with fused and with plain attention") {
+  if (!std::filesystem::exists(vim::test::fixture("deit.safetensors"))) VIM_SKIP("no fixtures");
+  const auto file = vim::io::read_safetensors(vim::test::fixture("deit.safetensors"));
+  vim::nn::ModelConfig config;
+  config.name = "vit";
+  config.image_size = {32, 32};
+  config.patch_size = 8;
+  config.embed_dim = 64;
+  config.depth = 2;
+  config.num_classes = 10;
+  config.vit.heads = 2;
+  config.vit.attention = GENERATE(vim::nn::Attention::kFused, vim::nn::Attention::kPlain);
+  const auto model = vim::nn::make_classifier(config);
+  CHECK(vim::nn::count_parameters(*model) == 114250);
+  vim::nn::Weights weights;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.starts_with("param/")) weights.emplace(name.substr(6), tensor);
+  }
+  vim::nn::load_weights(*model, weights, "fixture");
+  model->eval();
+  CHECK(largest_difference(model->forward(file.tensors.at("input")), file.tensors.at("logits")) <
+        1e-5);
+}

@@ -128,7 +128,7 @@ TEST_CASE("Arguments that do not fit are named, with what was expected") {
   CHECK_THROWS_WITH(scan(x, x, A, B, B, at::zeros({5})),
                     Contains("D must be [channels] = [6], got [5]"));
   CHECK_THROWS_WITH(scan(x, x.to(at::kDouble), A, B, B, none),
-                    Contains("delta must be Float as the first argument, got Double"));
+                    Contains("delta must be Float beside a first argument of Float, got Double"));
   CHECK_THROWS_WITH(scan(x, x.to(at::kMeta), A, B, B, none),
                     Contains("delta must be on cpu as the first argument, got meta"));
   CHECK_THROWS_WITH(vim::ops::causal_conv1d(x, at::zeros({6, 0}), none, true, false),

@@ -20,7 +20,8 @@ TEST_CASE("Ten steps of AdamW give the official losses and parameters") {
                                official["steps/target"][step], {}, at::Reduction::Mean, -100, 0.1);
     CHECK(std::abs(loss.item<double>() - official["steps/loss"][step].item<double>()) < 1e-4);
     loss.backward();
-    optimizer.step(1e-3);
+    optimizer.set_lr(1e-3);
+    optimizer.step();
     optimizer.zero_gradients();
   }
   for (const auto& entry : model->named_parameters()) {

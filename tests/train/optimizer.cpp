@@ -30,7 +30,9 @@ void step(torch::nn::Module& model, const OptimConfig& config, double lr) {
   for (const auto& parameter : model.parameters()) {
     if (parameter.requires_grad()) parameter.mutable_grad() = at::ones_like(parameter);
   }
-  AdamW(model, config).step(lr);
+  AdamW optimizer(model, config);
+  optimizer.set_lr(lr);
+  optimizer.step();
 }
 
 }  // namespace

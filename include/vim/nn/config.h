@@ -1,6 +1,7 @@
 // What a model is made of.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@ enum class ClassToken { kNone, kHead, kMiddle, kDouble, kRandom };
 enum class Pool { kMean, kMax, kLast };
 enum class Rotary { kNone, kInput, kInputAndResidual };
 enum class Norm { kRms, kLayer };
+enum class Attention { kFused, kPlain };
 
 // How a position embedding of another grid is resized.
 enum class PositionInterpolation {
@@ -45,6 +47,14 @@ struct ModelQuirks {
   bool rope_odd_len_skips_first = false;
   bool pair_no_div2 = false;
   bool operator==(const ModelQuirks&) const = default;
+};
+
+// The vision transformer that is here to compare with.
+struct VitConfig {
+  std::optional<int64_t> heads;
+  double mlp_ratio = 4;
+  Attention attention = Attention::kFused;
+  bool operator==(const VitConfig&) const = default;
 };
 
 // Vision Mamba. The defaults are Vim-Ti (README of hustvl/Vim).
@@ -76,7 +86,9 @@ struct ModelConfig {
   bool init_ema = false;
   bool init_partial = false;
   PositionInterpolation pos_interp = PositionInterpolation::kClassAware;
+  bool recompute = false;
   ModelQuirks quirks;
+  VitConfig vit;
 
   int64_t patch_stride() const { return stride.value_or(patch_size); }
   int64_t grid_height() const { return (image_size.height - patch_size) / patch_stride() + 1; }
@@ -87,11 +99,13 @@ struct ModelConfig {
   }
   int64_t tokens() const { return patches() + class_tokens(); }
   int64_t inner_dim() const { return expand * embed_dim; }
+  int64_t heads() const { return vit.heads.value_or(std::max<int64_t>(1, embed_dim / 64)); }
   int64_t delta_rank() const { return dt_rank.value_or((embed_dim + 15) / 16); }
   bool operator==(const ModelConfig&) const = default;
 };
 
 void describe(config::Visitor& v, ModelQuirks& c);
+void describe(config::Visitor& v, VitConfig& c);
 void describe(config::Visitor& v, ModelConfig& c);
 void check(const ModelConfig& c, config::Problems& problems);
 
@@ -136,5 +150,9 @@ inline constexpr auto enum_names<nn::PositionInterpolation> =
 template <>
 inline constexpr auto enum_names<nn::Norm> = named<nn::Norm>({{nn::Norm::kRms, "rms"},
                                                               {nn::Norm::kLayer, "layer"}});
+
+template <>
+inline constexpr auto enum_names<nn::Attention> =
+    named<nn::Attention>({{nn::Attention::kFused, "fused"}, {nn::Attention::kPlain, "plain"}});
 
 }  // namespace vim::config

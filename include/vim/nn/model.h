@@ -25,6 +25,10 @@ class Classifier : public torch::nn::Module {
 // Builds and initialises the model; random numbers come from torch's default CPU generator.
 std::shared_ptr<Classifier> make_classifier(const ModelConfig& config);
 
+// Whether a forward pass in training does the same work each time, with no random choice made on the
+// host: what a CUDA graph may record.
+bool is_capturable(const ModelConfig& config);
+
 int64_t count_parameters(const torch::nn::Module& model);
 
 // Multiply-adds (the vision literature's "FLOPs") of one image's forward pass. The scan counts as 9

@@ -24,17 +24,30 @@ namespace vim::tasks {
 // better.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
-class Task {
+// What a loss is computed from: tensors on the device, whose number and shapes are the same for
+// every batch of a run.
+using Inputs = std::vector<at::Tensor>;
+
+// What a training step knows of a task.
+class Objective {
  public:
-  virtual ~Task() = default;
+  virtual ~Objective() = default;
 
   virtual torch::nn::Module& model() = 0;
 
+  // The mean loss of a batch, a differentiable scalar on the device. Where
+  // nn::is_capturable says so it neither waits for the device nor decides anything on the host, and
+  // can be recorded once and replayed.
+  virtual at::Tensor loss(const Inputs& inputs) = 0;
+};
+
+class Task : public Objective {
+ public:
   // The batches of this rank.
   virtual data::Loader& train_loader() = 0;
 
-  // The mean loss of a batch, a differentiable scalar on the device.
-  virtual at::Tensor loss(const data::Batch& batch) = 0;
+  // Brings a batch to the device: normalised, mixed, its labels as targets.
+  virtual Inputs prepare(const data::Batch& batch) = 0;
 
   // Over the whole evaluation set and all ranks, with the model's present weights. Leaves the model
   // in training mode as it found it.

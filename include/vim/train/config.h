@@ -59,8 +59,14 @@ struct CheckpointConfig {
   bool operator==(const CheckpointConfig&) const = default;
 };
 
+// Numbers of matrix products and activations; weights, their gradients and the residual stream are
+// float32 in all. tf32 rounds the factors of products to 10 bits of mantissa, on GPUs that have it.
+enum class Precision { kFp32, kTf32, kBf16, kFp16 };
+
 struct TrainConfig {
   int64_t epochs = 300;
+  Precision precision = Precision::kFp32;
+  bool cuda_graph = true;
   int64_t accumulation = 1;
   int64_t evaluate_every_epochs = 1;
   int64_t log_every_steps = 10;
@@ -99,5 +105,11 @@ namespace vim::config {
 template <>
 inline constexpr auto enum_names<train::OnSaveError> = named<train::OnSaveError>(
     {{train::OnSaveError::kStop, "stop"}, {train::OnSaveError::kContinue, "continue"}});
+template <>
+inline constexpr auto enum_names<train::Precision> =
+    named<train::Precision>({{train::Precision::kFp32, "fp32"},
+                             {train::Precision::kTf32, "tf32"},
+                             {train::Precision::kBf16, "bf16"},
+                             {train::Precision::kFp16, "fp16"}});
 
 }  // namespace vim::config

@@ -221,15 +221,18 @@ at::Tensor delta_of(const Problem& p, const at::Tensor& x_dbl, const Packed& wei
   return at::bmm(steps(p, x_dbl), weights.dt_proj.transpose(1, 2));  // [2, tokens, inner]
 }
 
-at::ScalarType compute_type(const at::Tensor& tokens) {
-  return at::autocast::is_autocast_enabled(at::kCUDA) ? at::autocast::get_autocast_dtype(at::kCUDA)
-                                                      : tokens.scalar_type();
+// [tokens, embed] in the compute type.
+at::Tensor flatten(const at::Tensor& tokens) {
+  const at::ScalarType dtype = at::autocast::is_autocast_enabled(at::kCUDA)
+                                   ? at::autocast::get_autocast_dtype(at::kCUDA)
+                                   : tokens.scalar_type();
+  return tokens.to(dtype).reshape({-1, tokens.size(2)});
 }
 
-at::Tensor run_forward(const Problem& p, const at::Tensor& tokens, Saved* saved) {
-  const at::ScalarType dtype = compute_type(tokens);
+// tokens [tokens, embed] in the compute type.
+at::Tensor run_forward(const Problem& p, const at::Tensor& flat, Saved* saved) {
+  const at::ScalarType dtype = flat.scalar_type();
   const Packed weights = pack(p, dtype);
-  const at::Tensor flat = tokens.to(dtype).reshape({p.tokens(), p.embed});
   const at::Tensor xz = at::mm(flat, weights.in_proj.t());
   const at::Tensor u = convolve(p, xz);
   const at::Tensor x_dbl = at::bmm(u, weights.x_proj.transpose(1, 2));
@@ -387,31 +390,29 @@ variable_list run_backward(const Problem& p, const Saved& saved, const at::Tenso
   return list;
 }
 
+// With `recompute` only the tokens are kept, and the backward pass begins with another forward one.
 class Mixer : public torch::autograd::Function<Mixer> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& tokens,
                             const at::Tensor& in_proj, at::TensorList forward_branch,
                             at::TensorList backward_branch, const at::Tensor& out_proj,
-                            bool average) {
+                            bool average, bool recompute) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     const c10::cuda::CUDAGuard guard(tokens.device());
     const Problem p =
         make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average);
     Saved saved;
-    at::Tensor out = run_forward(p, tokens, &saved);
-    variable_list keep = {saved.tokens,
-                          saved.xz,
-                          saved.x_dbl,
-                          saved.scan,
-                          saved.weights.in_proj,
-                          saved.weights.out_proj,
-                          saved.weights.x_proj,
-                          saved.weights.dt_proj,
-                          saved.weights.A,
-                          in_proj,
-                          out_proj};
+    const at::Tensor flat = flatten(tokens);
+    at::Tensor out = run_forward(p, flat, recompute ? nullptr : &saved);
+    variable_list keep = {in_proj, out_proj};
     keep.insert(keep.end(), forward_branch.begin(), forward_branch.end());
     keep.insert(keep.end(), backward_branch.begin(), backward_branch.end());
+    keep.push_back(flat);
+    if (!recompute) {
+      keep.insert(keep.end(),
+                  {saved.xz, saved.x_dbl, saved.scan, saved.weights.in_proj, saved.weights.out_proj,
+                   saved.weights.x_proj, saved.weights.dt_proj, saved.weights.A});
+    }
     context->save_for_backward(std::move(keep));
     context->saved_data["average"] = average;
     context->saved_data["length"] = tokens.size(1);
@@ -421,39 +422,46 @@ class Mixer : public torch::autograd::Function<Mixer> {
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list kept = context->get_saved_variables();
-    const Saved saved{
-        kept[0], kept[1], kept[2], kept[3], {kept[4], kept[5], kept[6], kept[7], kept[8]}};
-    const c10::cuda::CUDAGuard guard(saved.xz.device());
-    const int64_t length = context->saved_data["length"].toInt();
-    const at::TensorList branches = at::TensorList(kept).slice(11);
-    const Problem p = make_problem(saved.tokens.view({-1, length, saved.tokens.size(1)}), kept[9],
-                                   branches.slice(0, kBranchTensors),
-                                   branches.slice(kBranchTensors, kBranchTensors), kept[10],
-                                   context->saved_data["average"].toBool());
+    constexpr size_t kFlat = 2 + 2 * kBranchTensors;
+    const at::Tensor& flat = kept[kFlat];
+    const c10::cuda::CUDAGuard guard(flat.device());
+    const at::TensorList branches = at::TensorList(kept).slice(2);
+    const Problem p = make_problem(
+        flat.view({-1, context->saved_data["length"].toInt(), flat.size(1)}), kept[0],
+        branches.slice(0, kBranchTensors), branches.slice(kBranchTensors, kBranchTensors), kept[1],
+        context->saved_data["average"].toBool());
+    Saved saved;
+    if (kept.size() == kFlat + 1) {
+      run_forward(p, flat, &saved);
+    } else {
+      const auto* rest = &kept[kFlat + 1];
+      saved = {flat, rest[0], rest[1], rest[2], {rest[3], rest[4], rest[5], rest[6], rest[7]}};
+    }
     variable_list list = run_backward(p, saved, grads[0]);
     list[0] = list[0].to(context->saved_data["dtype"].toScalarType());
-    list.emplace_back();  // average
+    list.resize(list.size() + 2);  // average, recompute
     return list;
   }
 };
 
 at::Tensor forward(const at::Tensor& tokens, const at::Tensor& in_proj,
                    at::TensorList forward_branch, at::TensorList backward_branch,
-                   const at::Tensor& out_proj, bool average) {
+                   const at::Tensor& out_proj, bool average, bool /*recompute*/) {
   const c10::cuda::CUDAGuard guard(tokens.device());
   return run_forward(
-      make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average), tokens,
-      nullptr);
+      make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average),
+      flatten(tokens), nullptr);
 }
 
 at::Tensor autograd(const at::Tensor& tokens, const at::Tensor& in_proj,
                     at::TensorList forward_branch, at::TensorList backward_branch,
-                    const at::Tensor& out_proj, bool average) {
+                    const at::Tensor& out_proj, bool average, bool recompute) {
   if (at::GradMode::is_enabled()) {
-    return Mixer::apply(tokens, in_proj, forward_branch, backward_branch, out_proj, average);
+    return Mixer::apply(tokens, in_proj, forward_branch, backward_branch, out_proj, average,
+                        recompute);
   }
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  return forward(tokens, in_proj, forward_branch, backward_branch, out_proj, average);
+  return forward(tokens, in_proj, forward_branch, backward_branch, out_proj, average, recompute);
 }
 
 }  // namespace

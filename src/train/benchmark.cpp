@@ -1,0 +1,191 @@
+#include "vim/train/benchmark.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <iostream>
+
+#include "train/benchmark_report.h"
+#include "train/device.h"
+#include "train/synthetic.h"
+#include "train/train_step.h"
+#include "vim/core/error.h"
+#include "vim/core/file.h"
+#include "vim/core/text.h"
+
+namespace vim::train {
+namespace {
+
+using Work = std::function<void()>;
+
+constexpr int kWarmup = 5;   // calls; a training step records its graph in the third
+constexpr int kRounds = 15;  // each of as many calls as fit into its share of the time
+
+// Milliseconds of `calls` calls, by the device's own clock where it has one.
+double time_calls(const Work& work, int calls, at::Device device) {
+  if (!device.is_cuda()) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < calls; ++i) work();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+        .count();
+  }
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  c10::Event start(device.type(), c10::EventFlag::BACKEND_DEFAULT);
+  c10::Event end(device.type(), c10::EventFlag::BACKEND_DEFAULT);
+  start.record(guard.getStream(device));
+  for (int i = 0; i < calls; ++i) work();
+  end.record(guard.getStream(device));
+  end.synchronize();
+  return start.elapsedTime(end);
+}
+
+// The median over rounds of the milliseconds of a call.
+double measure(const Work& work, double seconds, at::Device device) {
+  time_calls(work, kWarmup, device);
+  const double once = time_calls(work, 1, device);
+  const int calls = std::max(1, static_cast<int>(1000 * seconds / kRounds / std::max(once, 1e-3)));
+  std::vector<double> rounds;
+  for (int i = 0; i < kRounds; ++i) rounds.push_back(time_calls(work, calls, device) / calls);
+  std::ranges::nth_element(rounds, rounds.begin() + kRounds / 2);
+  return rounds[kRounds / 2];
+}
+
+// The device's memory at the peak since the scope began; what was cached before is given back.
+class PeakMemory {
+ public:
+  explicit PeakMemory(at::Device device) : device_(device) {
+    if (!device.is_cuda()) return;
+    at::getDeviceAllocator(device.type())->emptyCache();
+    at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+  }
+  double bytes() const {
+    if (!device_.is_cuda()) return 0;
+    const auto stats = at::getDeviceAllocator(device_.type())->getDeviceStats(device_.index());
+    constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    return static_cast<double>(stats.allocated_bytes[kAll].peak);
+  }
+
+ private:
+  at::Device device_;
+};
+
+double time_training(const RunConfig& config, int64_t batch, double seconds, at::Device device) {
+  Synthetic task(config.model, device);
+  task.model().train();
+  AdamW optimizer(task.model(), config.optim);
+  std::optional<Ema> ema;
+  if (config.ema.enabled) ema.emplace(task.model(), config.ema.decay);
+  TrainStep step(config, task, optimizer, ema ? &*ema : nullptr);
+  const tasks::Inputs inputs = task.batch(batch);
+  return measure([&] { step.run({inputs}, 1e-4); }, seconds, device);
+}
+
+double time_inference(const RunConfig& config, int64_t batch, double seconds, at::Device device) {
+  Synthetic task(config.model, device);
+  task.model().eval();
+  const at::NoGradGuard no_grad;
+  const at::Tensor images = task.batch(batch)[0];
+  const auto forward = [&] {
+    const AutocastScope autocast(config.train.precision, device);
+    task.model().forward(images);
+  };
+  if (!device.is_cuda() || !config.train.cuda_graph) return measure(forward, seconds, device);
+  for (int i = 0; i < kWarmup; ++i) forward();
+  DeviceGraph graph;
+  graph.record(forward);
+  return measure([&] { graph.replay(); }, seconds, device);
+}
+
+// Largest difference of scores in each precision, relative to the largest score: a few roundings of
+// its numbers through the depth of a network.
+double tolerance(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+      return 1e-4;
+    case Precision::kTf32:
+    case Precision::kFp16:
+      return 2e-2;
+    case Precision::kBf16:
+      return 1e-1;
+  }
+  return 0;
+}
+
+void check_scores(const std::string& name, const RunConfig& config, at::Device device) {
+  if (!device.is_cuda()) return;
+  Synthetic task(config.model, at::kCPU);
+  task.model().eval();
+  const at::NoGradGuard no_grad;
+  const at::Tensor image = task.batch(1)[0];
+  const at::Tensor expected = task.model().forward(image);
+  task.model().to(device);
+  const AutocastScope autocast(config.train.precision, device);
+  const at::Tensor got = task.model().forward(image.to(device)).cpu().to(at::kFloat);
+  const double error = ((got - expected).abs().max() / expected.abs().max()).item<double>();
+  if (!(error < tolerance(config.train.precision))) {
+    throw Error(concat(name, ": the scores on the GPU differ from the CPU's by ", error,
+                       " of the largest; the kernels are wrong, or the precision too low"));
+  }
+}
+
+BenchmarkResult measure_model(const BenchmarkCommand::Model& model, BenchmarkMode mode,
+                              int64_t batch, double seconds, at::Device device) {
+  const RunConfig& config = model.config;
+  BenchmarkResult result{model.name,
+                         mode,
+                         config.train.precision,
+                         config.model.image_size.height,
+                         config.model.tokens(),
+                         batch};
+  const PeakMemory memory(device);
+  try {
+    const auto time = mode == BenchmarkMode::kTrain ? time_training : time_inference;
+    result.milliseconds = time(config, batch, seconds, device);
+    result.images_per_second = 1000 * static_cast<double>(batch) / result.milliseconds;
+    result.memory = memory.bytes();
+  } catch (const c10::OutOfMemoryError&) {
+    result.fits = false;
+  }
+  return result;
+}
+
+}  // namespace
+
+void benchmark(const BenchmarkCommand& command) {
+  std::vector<BenchmarkResult> results;
+  std::cout << table_header();
+  for (BenchmarkCommand::Model model : command.models) {
+    RunConfig& config = model.config;
+    const c10::Device device = choose_device(config.device);
+    allow_tf32(config.train.precision);
+    std::optional<c10::StreamGuard> stream;
+    if (device.is_cuda()) {
+      stream.emplace(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
+    }
+    check_scores(model.name, config, device);
+    const std::vector<int64_t> sizes = command.image_sizes.empty()
+                                           ? std::vector{config.model.image_size.height}
+                                           : command.image_sizes;
+    const std::vector<int64_t> batches =
+        command.batches.empty() ? std::vector{config.data.batch_size} : command.batches;
+    for (const int64_t size : sizes) {
+      config.model.image_size = {size, size};
+      for (const int64_t batch : batches) {
+        for (const BenchmarkMode mode : command.modes) {
+          results.push_back(measure_model(model, mode, batch, command.seconds, device));
+          std::cout << table_row(results.back()) << std::flush;
+        }
+      }
+    }
+  }
+  if (command.json) write_atomically(*command.json, as_json(results));
+  if (command.svg) write_atomically(*command.svg, as_svg(results));
+}
+
+}  // namespace vim::train

@@ -1,0 +1,53 @@
+// What train.precision means for a device.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "vim/train/config.h"
+
+namespace vim::train {
+
+// Lets fp32 products round their factors to TF32, or forbids it. For the whole process.
+void allow_tf32(Precision precision);
+
+// Autocast of this precision on a GPU for as long as it lives; nothing on the CPU.
+class AutocastScope {
+ public:
+  AutocastScope(Precision precision, at::Device device);
+  ~AutocastScope();
+  AutocastScope(const AutocastScope&) = delete;
+  AutocastScope& operator=(const AutocastScope&) = delete;
+
+ private:
+  bool active_;
+};
+
+// The factor that keeps gradients in the range of fp16 (Micikevicius et al., arXiv 1710.03740):
+// halved when one overflows, in which case the step is skipped, and doubled after 2000 steps
+// without. Everything stays on the device.
+class LossScale {
+ public:
+  explicit LossScale(at::Device device);
+
+  at::Tensor scaled(const at::Tensor& loss) const;
+
+  // Divides the gradients by the scale and notes whether one was not finite.
+  void unscale(const std::vector<at::Tensor>& gradients);
+
+  // 1 where a gradient was not finite since the last update, else 0; float, a scalar.
+  const at::Tensor& overflow() const { return overflow_; }
+
+  void update();
+
+  // The tensors are this object's own.
+  std::map<std::string, at::Tensor> state() const;
+
+ private:
+  at::Tensor scale_, growth_steps_, overflow_;
+};
+
+}  // namespace vim::train

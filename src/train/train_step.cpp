@@ -1,0 +1,82 @@
+#include "train/train_step.h"
+
+#include <ATen/ATen.h>
+
+#include "vim/nn/model.h"
+
+namespace vim::train {
+namespace {
+
+// Steps before the recorded one: what is made on first use, such as cuBLAS's workspace, is then
+// there.
+constexpr int64_t kWarmupSteps = 2;
+
+}  // namespace
+
+TrainStep::TrainStep(const RunConfig& config, tasks::Objective& objective, AdamW& optimizer,
+                     Ema* ema, dist::DataParallel* parallel)
+    : config_(config),
+      objective_(objective),
+      optimizer_(optimizer),
+      ema_(ema),
+      parallel_(parallel),
+      use_graph_(config.train.cuda_graph && optimizer.device().is_cuda() && parallel == nullptr &&
+                 nn::is_capturable(config.model)) {
+  if (optimizer.device().is_cuda() && config.train.precision == Precision::kFp16) {
+    loss_scale_.emplace(optimizer.device());
+  }
+}
+
+at::Tensor TrainStep::loss_and_gradients(const tasks::Inputs& inputs, bool reduce) {
+  at::Tensor loss;
+  {
+    const AutocastScope autocast(config_.train.precision, optimizer_.device());
+    loss = objective_.loss(inputs) / config_.train.accumulation;
+  }
+  const at::Tensor root = loss_scale_ ? loss_scale_->scaled(loss) : loss;
+  parallel_ != nullptr&& reduce ? parallel_->backward(root) : root.backward();
+  return loss.detach();
+}
+
+at::Tensor TrainStep::compute(const std::vector<tasks::Inputs>& batches) {
+  at::Tensor loss = at::zeros({}, at::TensorOptions().device(optimizer_.device()));
+  for (size_t i = 0; i < batches.size(); ++i) {
+    loss += loss_and_gradients(batches[i], /*reduce=*/i + 1 == batches.size());
+  }
+  if (loss_scale_) loss_scale_->unscale(optimizer_.gradients());
+  if (config_.optim.clip_grad > 0) optimizer_.clip_gradients(config_.optim.clip_grad);
+  optimizer_.step(loss_scale_ ? loss_scale_->overflow() : at::Tensor());
+  if (loss_scale_) loss_scale_->update();
+  optimizer_.zero_gradients();
+  if (ema_ != nullptr) ema_->update();
+  return loss;
+}
+
+at::Tensor TrainStep::run(std::vector<tasks::Inputs> batches, double lr) {
+  optimizer_.set_lr(lr);
+  if (!use_graph_) return compute(batches);
+
+  if (calls_ == 0) {
+    graph_inputs_ = std::move(batches);
+  } else {
+    for (size_t b = 0; b < batches.size(); ++b) {
+      for (size_t i = 0; i < batches[b].size(); ++i) graph_inputs_[b][i].copy_(batches[b][i]);
+    }
+  }
+  if (calls_++ < kWarmupSteps) return compute(graph_inputs_);
+  if (!graph_.recorded()) graph_.record([this] { graph_loss_ = compute(graph_inputs_); });
+  graph_.replay();
+  return graph_loss_;
+}
+
+std::map<std::string, at::Tensor> TrainStep::state() const {
+  return loss_scale_ ? loss_scale_->state() : std::map<std::string, at::Tensor>();
+}
+
+void TrainStep::load_state(const std::map<std::string, at::Tensor>& state) {
+  for (const auto& [name, tensor] : this->state()) {
+    if (const auto found = state.find(name); found != state.end()) tensor.copy_(found->second);
+  }
+}
+
+}  // namespace vim::train
