@@ -87,7 +87,7 @@ VisionTransformer::VisionTransformer(const ModelConfig& config) : config_(config
   const at::NoGradGuard no_grad;
   truncated_normal_(class_token_, kInitialStd);
   truncated_normal_(pos_embed_, kInitialStd);
-  for (const auto& module : modules()) {
+  for (const auto& module : modules(/*include_self=*/false)) {
     if (auto* linear = module->as<torch::nn::LinearImpl>()) {
       truncated_normal_(linear->weight, kInitialStd);
       linear->bias.zero_();

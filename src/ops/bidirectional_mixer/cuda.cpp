@@ -222,7 +222,7 @@ at::Tensor delta_of(const Problem& p, const at::Tensor& x_dbl, const Packed& wei
 }
 
 // [tokens, embed] in the compute type.
-at::Tensor flatten(const at::Tensor& tokens) {
+at::Tensor as_rows(const at::Tensor& tokens) {
   const at::ScalarType dtype = at::autocast::is_autocast_enabled(at::kCUDA)
                                    ? at::autocast::get_autocast_dtype(at::kCUDA)
                                    : tokens.scalar_type();
@@ -402,7 +402,7 @@ class Mixer : public torch::autograd::Function<Mixer> {
     const Problem p =
         make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average);
     Saved saved;
-    const at::Tensor flat = flatten(tokens);
+    const at::Tensor flat = as_rows(tokens);
     at::Tensor out = run_forward(p, flat, recompute ? nullptr : &saved);
     variable_list keep = {in_proj, out_proj};
     keep.insert(keep.end(), forward_branch.begin(), forward_branch.end());
@@ -450,7 +450,7 @@ at::Tensor forward(const at::Tensor& tokens, const at::Tensor& in_proj,
   const c10::cuda::CUDAGuard guard(tokens.device());
   return run_forward(
       make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average),
-      flatten(tokens), nullptr);
+      as_rows(tokens), nullptr);
 }
 
 at::Tensor autograd(const at::Tensor& tokens, const at::Tensor& in_proj,
