@@ -19,9 +19,10 @@ struct Result {
 
 Result run(vim::nn::Classifier& model, at::Device device, const at::Tensor& images,
            at::ScalarType compute) {
+  at::globalContext().setAllowTF32CuDNN(false);
   model.to(device);
   model.zero_grad();
-  const at::Tensor input = images.to(device).requires_grad_();
+  const at::Tensor input = images.detach().clone().to(device).requires_grad_();
   at::autocast::set_autocast_enabled(at::kCUDA, compute != at::kFloat);
   at::autocast::set_autocast_dtype(at::kCUDA, compute);
   const at::Tensor logits = model.forward(input);

@@ -24,7 +24,7 @@ struct Target {
 inline constexpr Target kTargets[] = {{at::kCPU, at::kFloat, 1e-5, 1e-4},
                                       {at::kCPU, at::kDouble, 1e-12, 1e-11},
                                       {at::kCUDA, at::kFloat, 1e-5, 1e-4},
-                                      {at::kCUDA, at::kHalf, 2e-3, 5e-3},
+                                      {at::kCUDA, at::kHalf, 2e-3, 1e-2},
                                       {at::kCUDA, at::kBFloat16, 1e-2, 3e-2}};
 
 // Those that this machine has.
@@ -97,6 +97,12 @@ inline Tensors results_and_gradients(const Function& function, const Tensors& in
   return results;
 }
 
+// Whether a tensor holds numbers that are infinite in this dtype.
+inline bool overflows(const at::Tensor& tensor, at::ScalarType dtype) {
+  return at::isfinite(tensor).all().item<bool>() &&
+         !at::isfinite(tensor.to(dtype)).all().item<bool>();
+}
+
 // `function` on each device and in each dtype against `oracle` in double on the same, rounded,
 // numbers. `parameters` are the places of those inputs that stay in float32 (ops.h).
 inline void check_against_oracle(const Function& function, const Function& oracle,
@@ -113,6 +119,7 @@ inline void check_against_oracle(const Function& function, const Function& oracl
     const size_t results = got.size() - given.size();
     for (size_t i = 0; i < got.size(); ++i) {
       INFO("result or gradient " << i);
+      if (overflows(expected[i], got[i].scalar_type())) continue;
       check_close(got[i], expected[i], i < results ? target.result : target.gradient);
     }
   }

@@ -26,7 +26,6 @@ using OptionalTensor = std::optional<at::Tensor>;
 // D, delta_bias   [channels]
 // delta_softplus  delta becomes softplus(delta + delta_bias): the identity above 20
 // reverse         from the last token to the first
-// All of one dtype, but A, D and delta_bias may be float beside half or bfloat16, which GPUs take.
 // A GPU takes up to 64 states. Views with a contiguous last dimension (slices of a projection) are
 // read in place.
 at::Tensor selective_scan(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,

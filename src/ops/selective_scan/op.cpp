@@ -30,12 +30,12 @@ void check_args(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& 
   const int64_t batch = u.size(0), length = u.size(1), channels = u.size(2), state = A.size(1);
   TORCH_CHECK(state >= 1, kOp, ": A must have at least one state, got ", A.sizes());
   check_tensor(kOp, "delta", delta, u.sizes(), "[batch, length, channels]", u);
-  check_tensor(kOp, "A", A, {channels, state}, "[channels, state]", u, is_narrow(u));
+  check_parameter(kOp, "A", A, {channels, state}, "[channels, state]", u);
   check_tensor(kOp, "B", B, {batch, length, state}, "[batch, length, state]", u);
   check_tensor(kOp, "C", C, {batch, length, state}, "[batch, length, state]", u);
-  check_tensor(kOp, "D", D, {channels}, "[channels]", u, is_narrow(u));
+  check_parameter(kOp, "D", D, {channels}, "[channels]", u);
   check_tensor(kOp, "z", z, u.sizes(), "[batch, length, channels]", u);
-  check_tensor(kOp, "delta_bias", delta_bias, {channels}, "[channels]", u, is_narrow(u));
+  check_parameter(kOp, "delta_bias", delta_bias, {channels}, "[channels]", u);
 }
 
 namespace {
