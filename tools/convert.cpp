@@ -11,7 +11,7 @@
 
 namespace {
 
-using vim::train::Precision;
+using vim::train::StorageType;
 using vim::train::WeightChoice;
 namespace fs = std::filesystem;
 
@@ -23,7 +23,7 @@ void run(int argc, char** argv) {
   fs::path from, to;
   std::vector<fs::path> files;
   bool statistics = false;
-  std::optional<Precision> precision;
+  std::optional<StorageType> precision;
   WeightChoice choice = WeightChoice::kAuto;
   const auto command = [&](const char* name, const char* doc) {
     CLI::App* added = app.add_subcommand(name, doc);
@@ -40,11 +40,11 @@ void run(int argc, char** argv) {
   inspect->add_flag("--statistics", statistics, "With mean, deviation and range of each tensor");
   CLI::App* convert = conversion("convert", "Write another format or precision");
   convert->add_option("--precision", precision, "Type of the weights: fp64, fp32, fp16 or bf16")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, Precision>{{"fp64", Precision::kFp64},
-                                                                   {"fp32", Precision::kFp32},
-                                                                   {"fp16", Precision::kFp16},
-                                                                   {"bf16", Precision::kBf16}}));
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, StorageType>{{"fp64", StorageType::kFp64},
+                                             {"fp32", StorageType::kFp32},
+                                             {"fp16", StorageType::kFp16},
+                                             {"bf16", StorageType::kBf16}}));
   CLI::App* extract = conversion("extract", "Write the weights alone, under plain names");
   extract->add_option("--weights", choice, "model, ema, or auto, the ones that did better")
       ->transform(CLI::CheckedTransformer(

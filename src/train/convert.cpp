@@ -22,7 +22,7 @@ constexpr size_t kShownText = 60;
 constexpr std::array<std::string_view, 4> kTraining = {"optimizer", "lr_scheduler", "scaler",
                                                        "epoch"};
 
-at::ScalarType type_of(Precision precision) {
+at::ScalarType type_of(StorageType precision) {
   static constexpr std::array kTypes = {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16};
   return kTypes[static_cast<size_t>(precision)];
 }
@@ -138,7 +138,7 @@ void inspect_file(const fs::path& path, bool statistics, std::ostream& out) {
   }
 }
 
-void convert_file(const fs::path& from, const fs::path& to, std::optional<Precision> precision) {
+void convert_file(const fs::path& from, const fs::path& to, std::optional<StorageType> precision) {
   Source source(from);
   if (!precision) {
     return source.checkpoint ? write(to, *source.checkpoint) : io::write_tensors(to, source.file);

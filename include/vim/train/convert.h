@@ -12,7 +12,7 @@
 
 namespace vim::train {
 
-enum class Precision { kFp64, kFp32, kFp16, kBf16 };
+enum class StorageType { kFp64, kFp32, kFp16, kBf16 };
 
 // Names, shapes, types and, where `statistics`, the values' range of every tensor; then the
 // metadata.
@@ -20,7 +20,7 @@ void inspect_file(const std::filesystem::path& file, bool statistics, std::ostre
 
 // Into the format that the extension of `to` says; every real number of the weights as `precision`.
 void convert_file(const std::filesystem::path& from, const std::filesystem::path& to,
-                  std::optional<Precision> precision);
+                  std::optional<StorageType> precision);
 
 // The chosen weights alone, under their plain names, with configuration and classes where the file
 // has them.
