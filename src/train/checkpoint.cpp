@@ -105,7 +105,8 @@ io::TensorFile to_file(const Checkpoint& checkpoint) {
   file.metadata = {{"config", checkpoint.config},
                    {"version", checkpoint.version},
                    {"classes", json(checkpoint.classes).dump()},
-                   {"progress", json(checkpoint.progress).dump()}};
+                   {"progress", json(checkpoint.progress).dump()},
+                   {"processes", std::to_string(checkpoint.processes)}};
   return file;
 }
 
@@ -144,6 +145,8 @@ Checkpoint load_checkpoint(const fs::path& path) {
     checkpoint.version = file.metadata.at("version");
     checkpoint.classes = json::parse(file.metadata.at("classes"));
     checkpoint.progress = json::parse(file.metadata.at("progress"));
+    const auto processes = file.metadata.find("processes");
+    if (processes != file.metadata.end()) checkpoint.processes = json::parse(processes->second);
     checkpoint.model = with_prefix(file, "model/");
     checkpoint.ema = with_prefix(file, "ema/");
     checkpoint.optimizer = with_prefix(file, "optimizer/");

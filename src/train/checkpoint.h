@@ -38,6 +38,7 @@ struct Checkpoint {
   nn::Weights model;
   nn::Weights ema;  // empty without EMA
   std::map<std::string, at::Tensor> optimizer;
+  int64_t processes = 1;  // that trained it together
 };
 
 void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);

@@ -167,6 +167,12 @@ void train_in(const World& world, const TrainCommand& command) {
     require_classes(start->checkpoint.classes, task->classes(), start->path.string());
     report_changes(start->checkpoint.config, resolved);
     trainer.resume(start->checkpoint, start->path.string());
+    if (start->checkpoint.processes != group.size()) {
+      log::warning(concat("written by ", start->checkpoint.processes, " processes, now there are ",
+                          group.size(),
+                          ": the images stay the same, but what is random by process does not, and "
+                          "sums are rounded otherwise"));
+    }
     log::info(concat("resuming from ", start->path.string(), " at step ",
                      start->checkpoint.progress.step));
   }

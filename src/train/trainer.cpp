@@ -255,8 +255,9 @@ void Trainer::save(std::vector<std::string> names) {
   if (progress_.step_in_epoch > 0) progress_.epoch_loss_sum = mean_over_ranks(loss_sum_);
   mark("saving a checkpoint", /*patience=*/true);
   if (!group_.is_main()) return;
-  Checkpoint checkpoint{config::dump(config_),         version(), task_.classes(),   progress_,
-                        nn::weights_of(task_.model()), {},        optimizer_.state()};
+  Checkpoint checkpoint{
+      config::dump(config_),         version(), task_.classes(),    progress_,
+      nn::weights_of(task_.model()), {},        optimizer_.state(), group_.size()};
   checkpoint.optimizer.merge(step_.state());
   if (ema_) checkpoint.ema = ema_->weights();
   checkpoints_->write(std::move(names), checkpoint);

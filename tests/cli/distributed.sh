@@ -93,6 +93,27 @@ says "its configuration differs from that of rank 0: optim.lr is '0.004' here an
 [ "$(cat "$scratch/codes")" = "1 1" ] || fail "exit codes $(cat "$scratch/codes")"
 [ ! -e "$scratch/unlike" ] || fail "it started"
 
+# SIGTERM to one rank stops both after the same step, with a checkpoint; another number of processes goes on from it.
+long=(--config "$scratch/c.yaml" --set model.drop_path_rate=0 --set train.epochs=2000 --output "$scratch/stopped" --resume)
+"$bin/vim-train" "${long[@]}" --set data.batch_size=6 --nproc 2 >"$scratch/out" 2>&1 &
+launcher=$!
+for ((i = 0; i < 300; ++i)); do
+  grep -q 'epoch .*: loss' "$scratch/out" && break
+  sleep 0.1
+done
+kill -TERM "$(pgrep -P $launcher | tail -1)"
+code=0
+wait $launcher || code=$?
+[ $code = 143 ] || { cat "$scratch/out"; fail "exit code $code after SIGTERM to one rank"; }
+[ "$(grep -o 'stopped by signal 15 after step [0-9]*' "$scratch/out" | sort -u | wc -l)" = 1 ] &&
+  [ "$(grep -c 'stopped by signal 15' "$scratch/out")" = 2 ] || { cat "$scratch/out"; fail "not both at one step"; }
+epoch=$(tail -1 "$scratch/stopped/metrics.jsonl" | python3 -c 'import json, sys; print(json.load(sys.stdin)["epoch"] + 1)')
+expect 0 "$bin/vim-train" "${long[@]}" --set data.batch_size=4 --nproc 3 --set train.epochs="$epoch"
+says "resuming from $scratch/stopped/checkpoints/last.safetensors"
+says "written by 2 processes, now there are 3"
+expect 1 "$bin/vim-train" "${long[@]}" --set data.batch_size=8 --nproc 3 --set train.epochs=$((epoch + 1))
+says "the global batch (data.batch_size x train.accumulation x processes)"
+
 # Evaluation in three processes counts every image once.
 checkpoint=$scratch/one/checkpoints/last.safetensors
 expect 0 "$bin/vim-eval" --checkpoint "$checkpoint" --weights model
