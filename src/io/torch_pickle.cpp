@@ -73,14 +73,12 @@ StorageId Flattener::storage_id(const Value& persistent) const {
 TensorPlan Flattener::plan(const Value& arguments, bool typed) const {
   TensorPlan plan;
   plan.storage = storage_id(item(arguments, 0, Kind::kPersistent, "storage"));
-  std::string type_name = plan.storage.type_name;
-  std::optional<at::ScalarType> type = plan.storage.type;
+  plan.type_name = plan.storage.type_name;
+  plan.type = plan.storage.type;
   if (!typed) {
-    type_name = item(arguments, 6, Kind::kGlobal, "dtype").text;
-    type = type_called(type_name);
+    plan.type_name = item(arguments, 6, Kind::kGlobal, "dtype").text;
+    plan.type = type_called(plan.type_name);
   }
-  if (!type) throw Malformed{concat("a tensor has the unsupported type ", type_name)};
-  plan.type = *type;
   plan.offset = whole_number(arguments, 1, "storage offset");
   plan.sizes = whole_numbers(arguments, 2, "shape");
   plan.strides = whole_numbers(arguments, 3, "strides");
@@ -91,7 +89,7 @@ TensorPlan Flattener::plan(const Value& arguments, bool typed) const {
 }
 
 at::Tensor Flattener::build(const TensorPlan& plan) const {
-  const at::Tensor storage = storages_(plan.storage, plan.type);
+  const at::Tensor storage = storages_(plan.storage, *plan.type);
   int64_t end = 1, elements = 1, offset = plan.offset;
   bool overflow = __builtin_add_overflow(offset, plan.storage.offset, &offset);
   bool empty = false;
@@ -105,7 +103,7 @@ at::Tensor Flattener::build(const TensorPlan& plan) const {
   }
   int64_t bytes = 0;
   overflow |=
-      __builtin_mul_overflow(elements, static_cast<int64_t>(c10::elementSize(plan.type)), &bytes);
+      __builtin_mul_overflow(elements, static_cast<int64_t>(c10::elementSize(*plan.type)), &bytes);
   overflow |= __builtin_add_overflow(end, offset, &end);
   if (overflow || (empty ? offset : end) > storage.numel()) {
     throw Malformed{concat("a tensor reaches beyond the ", storage.numel(),
@@ -128,8 +126,12 @@ bool Flattener::add_tensor(const Value& object, const std::string& path) {
     const bool typed =
         callable == "torch._utils._rebuild_tensor_v2" || callable == "torch._utils._rebuild_tensor";
     if (typed || callable == "torch._utils._rebuild_tensor_v3") {
-      content_.tensors.insert_or_assign(path.empty() ? "tensor" : path,
-                                        build(plan(*arguments, typed)));
+      const TensorPlan found = plan(*arguments, typed);
+      if (found.type) {
+        content_.tensors.insert_or_assign(path.empty() ? "tensor" : path, build(found));
+      } else {
+        note(path, {{"class", found.type_name}});
+      }
       return true;
     }
     if (callable == "torch._utils._rebuild_parameter" ||

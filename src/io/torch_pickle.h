@@ -27,7 +27,8 @@ using Storages = std::function<at::Tensor(const StorageId&, at::ScalarType)>;
 // The arguments of torch._utils._rebuild_tensor and its later versions.
 struct TensorPlan {
   StorageId storage;
-  at::ScalarType type;
+  std::string type_name;
+  std::optional<at::ScalarType> type;  // nothing where we know no such type
   int64_t offset = 0;
   std::vector<int64_t> sizes, strides;
 };

@@ -124,11 +124,9 @@ ZipReader::ZipReader(std::istream& file, uint64_t file_size) : file_(file) {
              local_header = number_at<uint32_t>(list, position + 42);
     read_zip64(std::string_view(list).substr(position + kEntrySize + name_size, extra_size),
                {&entry.size, &stored, &local_header});
-    if ((number_at<uint16_t>(list, position + 8) & 1) != 0 ||
-        number_at<uint16_t>(list, position + 10) != 0 || stored != entry.size) {
-      throw Malformed{
-          concat("its entry '", name, "' is compressed or encrypted, which PyTorch never does")};
-    }
+    entry.is_plain = (number_at<uint16_t>(list, position + 8) & 1) == 0 &&
+                     number_at<uint16_t>(list, position + 10) == 0 && stored == entry.size;
+    if (!entry.is_plain) entry.size = stored;
     entry.begin = data_begin(local_header, directory.begin, name);
     if (entry.begin > directory.begin || entry.size > directory.begin - entry.begin) {
       throw Malformed{concat("its entry '", name, "' lies outside of the file")};
@@ -146,6 +144,10 @@ ZipReader::ZipReader(std::istream& file, uint64_t file_size) : file_(file) {
 }
 
 void ZipReader::read(const std::string& name, const Entry& entry, void* data) const {
+  if (!entry.is_plain) {
+    throw Malformed{
+        concat("its entry '", name, "' is compressed or encrypted, as no entry of torch.save is")};
+  }
   file_.clear();
   file_.seekg(static_cast<std::streamoff>(entry.begin));
   read_exactly(file_, data, entry.size);

@@ -1,4 +1,4 @@
-// Zip archives whose entries are stored as they are, as PyTorch's.
+// Zip archives, whose entries PyTorch stores as they are. Others in the archive are not read.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@ class ZipReader {
     uint64_t begin = 0;  // of its bytes in the file
     uint64_t size = 0;
     uint32_t crc = 0;
+    bool is_plain = true;  // neither compressed nor encrypted: can be read
   };
 
   // Reads the directory and checks that every entry lies within the file, and none on another.

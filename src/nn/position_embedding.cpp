@@ -35,9 +35,10 @@ at::Tensor resize_position_embedding(const at::Tensor& embedding, const ModelCon
   const at::Tensor from = embedding.to(at::kFloat);
   const int64_t patches = from.size(1) - config.class_tokens();
   if (config.class_tokens() == 0) return resize_grid(from, config);
-  // The official code takes the first row for the class token, wherever that is.
+  // The official code takes the first row for the class token, wherever that is. A vision
+  // transformer has it there.
   if (config.pos_interp == PositionInterpolation::kOfficial ||
-      config.class_token == ClassToken::kHead) {
+      config.class_token == ClassToken::kHead || config.name == "vit") {
     const int64_t extra = config.class_tokens();
     return at::cat({rows(from, 0, extra), resize_grid(rows(from, extra, extra + patches), config)},
                    1);

@@ -75,6 +75,14 @@ std::string statistics_of(const at::Tensor& tensor) {
   return bad == 0 ? text : concat(text, "  ", bad, " NOT FINITE");
 }
 
+// Names and texts may come from anybody, and go to a terminal.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' && c != '\n') c = '?';
+  }
+  return text;
+}
+
 std::string described(const at::Tensor& tensor) {
   return concat(c10::toString(tensor.scalar_type()), " ", tensor.sizes());
 }
@@ -121,19 +129,19 @@ void inspect_file(const fs::path& path, bool statistics, std::ostream& out) {
   for (const auto& [name, tensor] : source.file.tensors) {
     const size_t slash = name.rfind('/');
     const std::string of = slash == std::string::npos ? "" : name.substr(0, slash + 1);
-    if (of != section) out << of << "\n";
+    if (of != section) out << printable(of) << "\n";
     section = of;
-    out << (of.empty() ? "" : "  ") << name.substr(of.size()) << "  " << described(tensor)
-        << (statistics ? statistics_of(tensor) : "") << "\n";
+    out << (of.empty() ? "" : "  ") << printable(name.substr(of.size())) << "  "
+        << described(tensor) << (statistics ? statistics_of(tensor) : "") << "\n";
     values += tensor.numel();
   }
   out << source.file.tensors.size() << " tensors, " << with_separators(values) << " values\n";
   for (const auto& [key, text] : source.file.metadata) {
     if (text.find('\n') != std::string::npos) {
-      out << "\n" << key << ":\n" << text << "\n";
+      out << "\n" << printable(key) << ":\n" << printable(text) << "\n";
     } else {
-      out << key << ": " << text.substr(0, kShownText) << (text.size() > kShownText ? "..." : "")
-          << "\n";
+      out << printable(key) << ": " << printable(text.substr(0, kShownText))
+          << (text.size() > kShownText ? "..." : "") << "\n";
     }
   }
 }

@@ -15,16 +15,17 @@
 namespace vim::train {
 namespace {
 
-// The number in "layers.3.norm.weight", perhaps after a prefix.
+// The number in "layers.3.norm.weight", perhaps after a prefix; DeiT says "blocks".
 std::optional<int64_t> block_of(const std::string& name) {
-  constexpr std::string_view kLayers = "layers.";
-  const size_t place = name.find(kLayers);
-  if (place == std::string::npos || (place > 0 && name[place - 1] != '.')) return std::nullopt;
-  int64_t block = 0;
-  const char* begin = name.data() + place + kLayers.size();
-  const auto [end, problem] = std::from_chars(begin, name.data() + name.size(), block);
-  if (problem != std::errc() || *end != '.') return std::nullopt;
-  return block;
+  for (const std::string_view list : {"layers.", "blocks."}) {
+    const size_t place = name.find(list);
+    if (place == std::string::npos || (place > 0 && name[place - 1] != '.')) continue;
+    int64_t block = 0;
+    const char* begin = name.data() + place + list.size();
+    const auto [end, problem] = std::from_chars(begin, name.data() + name.size(), block);
+    if (problem == std::errc() && *end == '.') return block;
+  }
+  return std::nullopt;
 }
 
 }  // namespace

@@ -34,6 +34,9 @@ says() {
 # Byte by byte.
 same_file() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
 
+# Changes four bytes of a file, 100 before its end.
+damage() { printf '\0\1\2\3' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") - 100)) conv=notrunc status=none; }
+
 # A small data set in the IDX format: 160 + 32 grey images of 8 x 8 pixels, 2 classes, one a brighter half.
 make_idx() {
   python3 - "$1" <<'PYTHON'

@@ -52,7 +52,7 @@ says "weights matched"
 expect 2 "$bin/vim-train" --config c.yaml --set model.init_from=weights.pth --set model.init_ema=true --output tuned2
 says "holds no averaged weights"
 
-printf 'x' | dd of="$last" bs=1 seek=3000 conv=notrunc status=none
+damage "$last"
 expect 1 convert verify "$last"
 says "last.safetensors: damaged checkpoint"
 expect 2 convert

@@ -77,5 +77,23 @@ cp "$run/checkpoints/last.safetensors" "$scratch/before.safetensors"
   says "cannot write"
 )
 same_file "$run/checkpoints/last.safetensors" "$scratch/before.safetensors"
+
+# The same, but training goes on; what fails at last is the newest checkpoint.
+(
+  trap '' XFSZ
+  ulimit -f 40
+  expect 1 train --resume --set train.epochs=5 --set ema.enabled=false --set checkpoint.on_error=continue
+  says "training goes on without this checkpoint"
+  says "epoch 5/5: loss"
+)
+same_file "$run/checkpoints/last.safetensors" "$scratch/before.safetensors"
+
+# A damaged newest checkpoint: the one before it, with a warning.
+cp "$run/checkpoints/last.safetensors" "$scratch/before.safetensors"
+damage "$run/checkpoints/last.safetensors"
+expect 0 train --resume --dry-run --set train.epochs=5 --set ema.enabled=false
+says "passed over: $run/checkpoints/last.safetensors: damaged checkpoint"
+says "resuming from $run/checkpoints/"
+cp "$scratch/before.safetensors" "$run/checkpoints/last.safetensors"
 expect 0 train --resume --set train.epochs=5 --set ema.enabled=false
 says "resuming from"

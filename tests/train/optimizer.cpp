@@ -43,6 +43,7 @@ TEST_CASE("Layers stand in the order in which an image passes them") {
   CHECK(layer_of("cls_token_head", 24) == 0);
   CHECK(layer_of("layers.0.norm.weight", 24) == 1);
   CHECK(layer_of("backbone.layers.23.mixer.D", 24) == 24);
+  CHECK(layer_of("blocks.3.attn.qkv.bias", 12) == 4);
   CHECK(layer_of("norm_f.weight", 24) == 25);
   CHECK(layer_of("head.bias", 24) == 25);
   CHECK(layer_of("decode_head.players.weight", 24) == 25);
