@@ -9,6 +9,7 @@
 
 #include "train/checkpoint.h"
 #include "train/device.h"
+#include "train/precision.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/log.h"
@@ -64,8 +65,11 @@ void Predictor::build() {
 
 Scores Predictor::score(const at::Tensor& images) const {
   const at::NoGradGuard no_grad;
+  allow_tf32(config_.train.precision);
+  const AutocastScope autocast(config_.train.precision, device_);
   const at::Tensor features = model_->features(images.to(device_, at::kFloat));
-  return {features.cpu(), model_->classify(features).cpu()};
+  const at::Tensor logits = model_->classify(features);
+  return {features.cpu().to(at::kFloat), logits.cpu().to(at::kFloat)};
 }
 
 Scores Predictor::score_pixels(const at::Tensor& pixels) const {

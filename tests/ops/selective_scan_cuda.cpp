@@ -16,8 +16,9 @@ using namespace vim::test;
 namespace {
 
 // Relative to the largest number of a tensor.
-constexpr Precision kOnGpu[] = {
-    {at::kFloat, 1e-5, 1e-4}, {at::kHalf, 5e-3, 2e-2}, {at::kBFloat16, 2e-2, 4e-2}};
+constexpr Target kOnGpu[] = {{at::kCUDA, at::kFloat, 1e-5, 1e-4},
+                             {at::kCUDA, at::kHalf, 5e-3, 2e-2},
+                             {at::kCUDA, at::kBFloat16, 2e-2, 4e-2}};
 
 struct Case {
   int64_t batch, length, channels, state;
@@ -83,8 +84,8 @@ void check_against_recurrence(const ScanInputs& in) {
   const Function oracle = [&](const Tensors& t) {
     return Tensors{scan_oracle(with_tensors(in, t))};
   };
-  for (const Precision& precision : kOnGpu) {
-    const Tensors given = leaves(in.tensors(), precision.dtype);
+  for (const Target& precision : kOnGpu) {
+    const Tensors given = leaves(in.tensors(), precision.dtype, at::kCPU, in.parameters());
     const Tensors expected = results_and_gradients(oracle, leaves(given, at::kDouble));
     const Tensors got = results_and_gradients(on_gpu(in, as_it_is), given);
     for (size_t i = 0; i < got.size(); ++i) {
@@ -151,8 +152,10 @@ TEST_CASE("Long sequences on a GPU are those on the CPU") {
   const int64_t length = GENERATE(6085, 16385);
   const ScanInputs in = random_inputs({1, length, 40, 16, true, true, true, true, length == 6085});
   const Function on_cpu = [&](const Tensors& t) { return scan(with_tensors(in, t)); };
-  const Tensors expected = results_and_gradients(on_cpu, leaves(in.tensors(), at::kFloat));
-  const Tensors got = results_and_gradients(on_gpu(in, as_it_is), leaves(in.tensors(), at::kFloat));
+  const Tensors expected =
+      results_and_gradients(on_cpu, leaves(in.tensors(), at::kFloat, at::kCPU, in.parameters()));
+  const Tensors got = results_and_gradients(
+      on_gpu(in, as_it_is), leaves(in.tensors(), at::kFloat, at::kCPU, in.parameters()));
   for (size_t i = 0; i < got.size(); ++i) {
     INFO("result or gradient " << i);
     check_close(got[i], expected[i], 1e-4);
@@ -172,12 +175,12 @@ TEST_CASE("Slices of a projection, aligned or not, scan as contiguous tensors do
   const auto transposed = [](const at::Tensor& t) {
     return t.transpose(0, -1).contiguous().transpose(0, -1);
   };
-  const Tensors plain =
-      results_and_gradients(on_gpu(in, as_it_is), leaves(in.tensors(), at::kFloat));
+  const Tensors plain = results_and_gradients(
+      on_gpu(in, as_it_is), leaves(in.tensors(), at::kFloat, at::kCPU, in.parameters()));
   for (const auto& arrange :
        std::vector<std::function<at::Tensor(const at::Tensor&)>>{sliced, transposed}) {
-    const Tensors got =
-        results_and_gradients(on_gpu(in, arrange), leaves(in.tensors(), at::kFloat));
+    const Tensors got = results_and_gradients(
+        on_gpu(in, arrange), leaves(in.tensors(), at::kFloat, at::kCPU, in.parameters()));
     for (size_t i = 0; i < got.size(); ++i) check_close(got[i], plain[i], 1e-6);
   }
 }
@@ -188,8 +191,8 @@ TEST_CASE("A GPU gives the same bits twice, and recording a gradient does not ch
   const int64_t batch = GENERATE(1, 300);
   const ScanInputs in = random_inputs({batch, 67, 384, 16});
   const Function call = on_gpu(in, as_it_is);
-  for (const Precision& precision : kOnGpu) {
-    const Tensors given = leaves(in.tensors(), precision.dtype);
+  for (const Target& precision : kOnGpu) {
+    const Tensors given = leaves(in.tensors(), precision.dtype, at::kCPU, in.parameters());
     const Tensors first = results_and_gradients(call, given);
     check_same_bits(results_and_gradients(call, given), first);
     const c10::NoGradGuard no_grad;
@@ -214,6 +217,7 @@ TEST_CASE("Nothing in gives nothing out on a GPU, and gradients of zero") {
   const auto [batch, length, channels] =
       GENERATE(std::tuple(0, 7, 33), std::tuple(3, 0, 33), std::tuple(3, 7, 0));
   const ScanInputs in = random_inputs({batch, length, channels, 16});
-  const Tensors all = results_and_gradients(on_gpu(in, as_it_is), leaves(in.tensors(), at::kFloat));
+  const Tensors all = results_and_gradients(
+      on_gpu(in, as_it_is), leaves(in.tensors(), at::kFloat, at::kCPU, in.parameters()));
   for (size_t i = 1; i < all.size(); ++i) CHECK(all[i].count_nonzero().item<int64_t>() == 0);
 }
