@@ -90,6 +90,7 @@ void check_against_recurrence(const ScanInputs& in) {
     const Tensors got = results_and_gradients(on_gpu(in, as_it_is), given);
     for (size_t i = 0; i < got.size(); ++i) {
       INFO(precision.dtype << ", result or gradient " << i);
+      if (overflows(expected[i], got[i].scalar_type())) continue;
       check_close(got[i], expected[i], i < 1 ? precision.result : precision.gradient);
     }
   }

@@ -1,4 +1,5 @@
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include "ops/cuda_support.h"
@@ -110,8 +111,12 @@ Gradients backward(const at::Tensor& grad, const at::Tensor& saved, const at::Te
   const Arguments args(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse);
   const c10::cuda::CUDAGuard guard(u.device());
   const at::Tensor grad_out = with_contiguous_rows(grad);
-  const auto like = [](const at::Tensor& tensor) {
-    return tensor.defined() ? at::empty(tensor.sizes(), tensor.options()) : at::Tensor();
+  // Of no work, the kernels write nothing.
+  const bool empty = u.numel() == 0;
+  const auto like = [&](const at::Tensor& tensor) {
+    if (!tensor.defined()) return at::Tensor();
+    return empty ? at::zeros(tensor.sizes(), tensor.options())
+                 : at::empty(tensor.sizes(), tensor.options());
   };
   const at::Tensor grad_u = like(args.u), grad_delta = like(args.delta), grad_A = like(args.A);
   const at::Tensor grad_B = like(args.B), grad_C = like(args.C), grad_z = like(args.z);
