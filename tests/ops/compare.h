@@ -98,10 +98,13 @@ inline Tensors results_and_gradients(const Function& function, const Tensors& in
   return results;
 }
 
-// Whether a tensor holds numbers that are infinite in this dtype.
-inline bool overflows(const at::Tensor& tensor, at::ScalarType dtype) {
-  return at::isfinite(tensor).all().item<bool>() &&
-         !at::isfinite(tensor.to(dtype)).all().item<bool>();
+// Whether these numbers come so near to the end of a dtype's range that what is computed on the way
+// to them may be past it.
+inline bool may_overflow(const Tensors& tensors, at::ScalarType dtype) {
+  constexpr double kHeadroom = 16, kLargestHalf = 65504;
+  return dtype == at::kHalf && std::ranges::any_of(tensors, [](const at::Tensor& t) {
+           return t.numel() > 0 && t.abs().max().item<double>() > kLargestHalf / kHeadroom;
+         });
 }
 
 // `function` on each device and in each dtype against `oracle` in double on the same, rounded,
@@ -117,10 +120,10 @@ inline void check_against_oracle(const Function& function, const Function& oracl
     }();
     const Tensors expected =
         results_and_gradients(oracle, leaves(given, at::kDouble), target.dtype);
+    if (may_overflow(expected, target.dtype)) continue;
     const size_t results = got.size() - given.size();
     for (size_t i = 0; i < got.size(); ++i) {
       INFO("result or gradient " << i);
-      if (overflows(expected[i], got[i].scalar_type())) continue;
       check_close(got[i], expected[i], i < results ? target.result : target.gradient);
     }
   }

@@ -88,9 +88,9 @@ void check_against_recurrence(const ScanInputs& in) {
     const Tensors given = leaves(in.tensors(), precision.dtype, at::kCPU, in.parameters());
     const Tensors expected = results_and_gradients(oracle, leaves(given, at::kDouble));
     const Tensors got = results_and_gradients(on_gpu(in, as_it_is), given);
+    if (may_overflow(expected, precision.dtype)) continue;
     for (size_t i = 0; i < got.size(); ++i) {
       INFO(precision.dtype << ", result or gradient " << i);
-      if (overflows(expected[i], got[i].scalar_type())) continue;
       check_close(got[i], expected[i], i < 1 ? precision.result : precision.gradient);
     }
   }
