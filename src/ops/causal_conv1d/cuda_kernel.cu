@@ -84,18 +84,36 @@ __device__ void load_token(float (&to)[kWidth], const Rows<const T>& rows, int64
   }
 }
 
-// window[first .. first + kTaps) holds the branch's tokens, oldest first; a mirrored branch reads
-// them newest first.
+// row[first .. first + kTaps) holds the branch's tokens, oldest first; a mirrored branch reads them
+// newest first.
 template <int kTaps, bool kMirrored, int kSize, int kWidth>
-__device__ float pre_activation(const Window<kSize, kWidth>& window, int first,
+__device__ float pre_activation(const float (&row)[kSize][kWidth], int first,
                                 const Taps<kTaps, kWidth>& taps, int c) {
   float sum = taps.bias[c];
 #pragma unroll
   for (int k = 0; k < kTaps; ++k) {
-    sum += taps.weight[k][c] * window.row[first + (kMirrored ? kTaps - 1 - k : k)][c];
+    sum += taps.weight[k][c] * row[first + (kMirrored ? kTaps - 1 - k : k)][c];
   }
   return sum;
 }
+
+// Four tokens in a row: as loaded, so that nothing waits for them before they are needed.
+constexpr int kStep = 4;
+template <class T, int kWidth>
+struct Group {
+  Pack<T, kWidth> token[kStep];
+
+  // `from` points at the first, whose number is `first`; those outside of the sequence are zero.
+  __device__ void load(const T* from, int64_t stride, int first, int length) {
+#pragma unroll
+    for (int i = 0; i < kStep; ++i) {
+      token[i] = {};
+      if (first + i >= 0 && first + i < length) {
+        token[i] = *reinterpret_cast<const Pack<T, kWidth>*>(from + i * stride);
+      }
+    }
+  }
+};
 
 template <class T, int kTaps, bool kBoth, int kWidth>
 __global__ void __launch_bounds__(kLanes* kRuns)
@@ -106,36 +124,52 @@ __global__ void __launch_bounds__(kLanes* kRuns)
   const Taps<kTaps, kWidth> taps(in.parameters[0], at.channel);
   const Taps<kTaps, kWidth> mirrored_taps(in.parameters[kBoth ? 1 : 0], at.channel);
 
-  // The window reaches from kTaps - 1 tokens before to kAhead after the present one; kStep tokens
-  // are loaded at once, as many requests in flight.
-  constexpr int kAhead = kBoth ? kTaps - 1 : 0, kSize = kTaps + kAhead, kStep = 4;
-  Window<kSize, kWidth> window;
+  // The rows reach from kTaps - 1 tokens before the group's first to kAhead after its last. The
+  // next group is on its way while one is computed.
+  constexpr int kAhead = kBoth ? kTaps - 1 : 0, kBefore = kTaps - 1 + kAhead;
+  float row[kBefore + kStep][kWidth];
 #pragma unroll
-  for (int i = 1; i < kSize; ++i) {
-    load_token(window.row[i], in.x, at.sample, at.begin - kTaps + i, in.length, at.channel);
+  for (int i = 0; i < kBefore; ++i) {
+    load_token(row[i], in.x, at.sample, at.begin - (kTaps - 1) + i, in.length, at.channel);
   }
-  for (int64_t first = at.begin; first < at.end; first += kStep) {
-    float next[kStep][kWidth];
+  const int begin = static_cast<int>(at.begin), end = static_cast<int>(at.end);
+  const int length = static_cast<int>(in.length);
+  const int64_t stride = in.x.token_stride;
+  const T* from = in.x.at(at.sample, begin + kAhead) + at.channel;
+  T* out = work.out[0].at(at.sample, begin) + at.channel;
+  T* mirrored_out = kBoth ? work.out[1].at(at.sample, begin) + at.channel : nullptr;
+  Group<T, kWidth> next;
+  next.load(from, stride, begin + kAhead, length);
+  for (int first = begin; first < end; first += kStep) {
 #pragma unroll
     for (int i = 0; i < kStep; ++i) {
-      load_token(next[i], in.x, at.sample, first + i + kAhead, in.length, at.channel);
+#pragma unroll
+      for (int c = 0; c < kWidth; ++c) row[kBefore + i][c] = to_float(next.token[i].values[c]);
+    }
+    from += kStep * stride;
+    if (first + kStep < end) next.load(from, stride, first + kStep + kAhead, length);
+#pragma unroll
+    for (int i = 0; i < kStep; ++i) {
+      if (first + i < end) {
+        float value[kWidth], mirrored[kWidth];
+#pragma unroll
+        for (int c = 0; c < kWidth; ++c) {
+          value[c] = pre_activation<kTaps, false>(row, i, taps, c);
+          if (in.silu) value[c] *= sigmoid(value[c]);
+          if (!kBoth) continue;
+          mirrored[c] = pre_activation<kTaps, true>(row, i + kAhead, mirrored_taps, c);
+          if (in.silu) mirrored[c] *= sigmoid(mirrored[c]);
+        }
+        store(out, value);
+        if (kBoth) store(mirrored_out, mirrored);
+      }
+      out += work.out[0].token_stride;
+      if (kBoth) mirrored_out += work.out[1].token_stride;
     }
 #pragma unroll
-    for (int i = 0; i < kStep; ++i) {
-      if (first + i >= at.end) break;
-      window.shift();
-      float out[kWidth], mirrored[kWidth];
+    for (int i = 0; i < kBefore; ++i) {
 #pragma unroll
-      for (int c = 0; c < kWidth; ++c) {
-        window.row[kSize - 1][c] = next[i][c];
-        out[c] = pre_activation<kTaps, false>(window, 0, taps, c);
-        if (in.silu) out[c] *= sigmoid(out[c]);
-        if (!kBoth) continue;
-        mirrored[c] = pre_activation<kTaps, true>(window, kAhead, mirrored_taps, c);
-        if (in.silu) mirrored[c] *= sigmoid(mirrored[c]);
-      }
-      store(work.out[0].at(at.sample, first + i) + at.channel, out);
-      if (kBoth) store(work.out[1].at(at.sample, first + i) + at.channel, mirrored);
+      for (int c = 0; c < kWidth; ++c) row[i][c] = row[i + kStep][c];
     }
   }
 }
@@ -148,7 +182,7 @@ __device__ void backward_token(float (&slope)[kWidth], float (&sums)[kTaps + 1][
 #pragma unroll
   for (int c = 0; c < kWidth; ++c) {
     if (silu) {
-      const float pre = pre_activation<kTaps, kMirrored>(window, first, taps, c);
+      const float pre = pre_activation<kTaps, kMirrored>(window.row, first, taps, c);
       const float s = sigmoid(pre);
       slope[c] *= s * (1 + pre * (1 - s));
     }
