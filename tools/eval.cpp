@@ -1,15 +1,14 @@
 // vim-eval: measures a checkpoint on the evaluation images.
 #include <CLI/CLI.hpp>
-#include <map>
 
 #include "tool.h"
 #include "vim/core/version.h"
 #include "vim/train/commands.h"
+#include "weights_option.h"
 
 namespace {
 
 void run(int argc, char** argv) {
-  using vim::train::WeightChoice;
   CLI::App app("Evaluates a checkpoint. It holds its own configuration; no other file is needed.",
                "vim-eval");
   app.set_version_flag("--version", "vim-eval " + vim::version());
@@ -25,13 +24,7 @@ void run(int argc, char** argv) {
   app.add_option("--set", command.overrides, "Change one key of the configuration; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  app.add_option("--weights", command.weights,
-                 "Which weights: model, ema, or auto, the ones that did better in training")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, WeightChoice>{{"auto", WeightChoice::kAuto},
-                                              {"model", WeightChoice::kModel},
-                                              {"ema", WeightChoice::kEma}}))
-      ->type_name("auto|model|ema");
+  vim::tools::add_weights_option(app, "--weights", command.weights);
   app.add_option("--json", command.json, "Write the result to this file too")->type_name("FILE");
   if (!vim::tools::parse(app, argc, argv)) return;
   vim::tools::let_threads_sleep(argv);

@@ -1,15 +1,14 @@
 // vim-infer: classifies images, or runs a tensor through a model.
 #include <CLI/CLI.hpp>
-#include <map>
 
 #include "tool.h"
 #include "vim/core/version.h"
 #include "vim/train/commands.h"
+#include "weights_option.h"
 
 namespace {
 
 void run(int argc, char** argv) {
-  using vim::train::WeightChoice;
   CLI::App app("Classifies images with a trained model.", "vim-infer");
   app.set_version_flag("--version", "vim-infer " + vim::version());
   app.footer(
@@ -37,13 +36,7 @@ void run(int argc, char** argv) {
   app.add_option("--set", command.overrides, "Change one key of the configuration; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  app.add_option("--use", command.choice,
-                 "Which weights: model, ema, or auto, the ones that did better in training")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, WeightChoice>{{"auto", WeightChoice::kAuto},
-                                              {"model", WeightChoice::kModel},
-                                              {"ema", WeightChoice::kEma}}))
-      ->type_name("auto|model|ema");
+  vim::tools::add_weights_option(app, "--use", command.choice);
   auto* images = app.add_option("images", command.images, "Images (JPEG, PNG) or folders of them");
   app.add_option("--top-k", command.top_k, "Classes to tell of each image")
       ->check(CLI::PositiveNumber);

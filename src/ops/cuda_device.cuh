@@ -60,6 +60,12 @@ __device__ void fill(float (&to)[kCount], float value) {
   for (int i = 0; i < kCount; ++i) to[i] = value;
 }
 
+// A number as a type, for launches that choose among templates.
+template <int kValue>
+struct Constant {
+  static constexpr int value = kValue;
+};
+
 __device__ inline float sigmoid(float x) {
   return __fdividef(1.0f, 1.0f + __expf(-x));
 }

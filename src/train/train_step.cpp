@@ -34,7 +34,11 @@ at::Tensor TrainStep::loss_and_gradients(const tasks::Inputs& inputs, bool reduc
     loss = objective_.loss(inputs) / config_.train.accumulation;
   }
   const at::Tensor root = loss_scale_ ? loss_scale_->scaled(loss) : loss;
-  parallel_ != nullptr&& reduce ? parallel_->backward(root) : root.backward();
+  if (parallel_ != nullptr && reduce) {
+    parallel_->backward(root);
+  } else {
+    root.backward();
+  }
   return loss.detach();
 }
 

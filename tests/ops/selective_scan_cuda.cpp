@@ -4,6 +4,7 @@
 
 #include "ops/compare.h"
 #include "ops/oracle.h"
+#include "ops/scan_cases.h"
 #include "support/catch.h"
 #include "support/support.h"
 #include "vim/ops/ops.h"
@@ -19,44 +20,6 @@ namespace {
 constexpr Target kOnGpu[] = {{at::kCUDA, at::kFloat, 1e-5, 1e-4},
                              {at::kCUDA, at::kHalf, 5e-3, 2e-2},
                              {at::kCUDA, at::kBFloat16, 2e-2, 4e-2}};
-
-struct Case {
-  int64_t batch, length, channels, state;
-  bool D = true, z = true, delta_bias = true, delta_softplus = true, reverse = false;
-};
-
-std::ostream& operator<<(std::ostream& out, const Case& c) {
-  return out << "batch " << c.batch << ", length " << c.length << ", channels " << c.channels
-             << ", state " << c.state << ", D " << c.D << ", z " << c.z << ", delta_bias "
-             << c.delta_bias << ", softplus " << c.delta_softplus << ", reverse " << c.reverse;
-}
-
-ScanInputs random_inputs(const Case& c) {
-  const auto options = at::TensorOptions(at::kDouble);
-  ScanInputs in;
-  in.u = at::randn({c.batch, c.length, c.channels}, options);
-  in.delta = at::randn({c.batch, c.length, c.channels}, options) - 2;
-  in.A = -at::exp(at::randn({c.channels, c.state}, options));
-  in.B = at::randn({c.batch, c.length, c.state}, options);
-  in.C = at::randn({c.batch, c.length, c.state}, options);
-  if (c.D) in.D = at::randn({c.channels}, options);
-  if (c.z) in.z = at::randn({c.batch, c.length, c.channels}, options);
-  if (c.delta_bias) in.delta_bias = 0.1 * at::randn({c.channels}, options);
-  if (!c.delta_softplus) {
-    in.delta = in.delta.exp();
-    if (c.delta_bias) in.delta_bias = in.delta_bias.abs();
-  }
-  in.delta_softplus = c.delta_softplus, in.reverse = c.reverse;
-  return in;
-}
-
-ScanInputs with_tensors(ScanInputs in, const Tensors& tensors) {
-  size_t next = 0;
-  for (at::Tensor* t : {&in.u, &in.delta, &in.A, &in.B, &in.C, &in.D, &in.z, &in.delta_bias}) {
-    if (t->defined()) *t = tensors[next++];
-  }
-  return in;
-}
 
 Tensors scan(const ScanInputs& in) {
   return {vim::ops::selective_scan(in.u, in.delta, in.A, in.B, in.C, in.D, in.z, in.delta_bias,
@@ -101,26 +64,26 @@ void check_against_recurrence(const ScanInputs& in) {
 TEST_CASE("The scan on a GPU is the recurrence, for every shape and option") {
   VIM_NEEDS_GPU();
   at::manual_seed(fresh_seed());
-  const Case c = GENERATE(Case{1, 1, 1, 1},                                    //
-                          Case{5, 2, 7, 3},                                    //
-                          Case{2, 15, 33, 16},                                 //
-                          Case{1, 16, 64, 16},                                 //
-                          Case{2, 17, 66, 16},                                 //
-                          Case{2, 40, 65, 64},                                 //
-                          Case{2, 31, 26, 20},                                 //
-                          Case{3, 196, 40, 16},                                //
-                          Case{1, 197, 384, 16},                               //
-                          Case{1, 730, 24, 16},                                //
-                          Case{1, 1025, 33, 16},                               //
-                          Case{300, 9, 384, 16},                               //
-                          Case{1000, 3, 20, 5},                                //
-                          Case{2, 33, 20, 6, false, true, true},               //
-                          Case{2, 33, 20, 6, true, false, true},               //
-                          Case{2, 33, 20, 6, true, true, false},               //
-                          Case{2, 33, 20, 16, false, false, false},            //
-                          Case{2, 33, 20, 16, true, true, true, false},        //
-                          Case{3, 197, 20, 16, true, true, true, true, true},  //
-                          Case{300, 9, 384, 16, true, true, true, true, true});
+  const ScanCase c = GENERATE(ScanCase{1, 1, 1, 1},                                    //
+                              ScanCase{5, 2, 7, 3},                                    //
+                              ScanCase{2, 15, 33, 16},                                 //
+                              ScanCase{1, 16, 64, 16},                                 //
+                              ScanCase{2, 17, 66, 16},                                 //
+                              ScanCase{2, 40, 65, 64},                                 //
+                              ScanCase{2, 31, 26, 20},                                 //
+                              ScanCase{3, 196, 40, 16},                                //
+                              ScanCase{1, 197, 384, 16},                               //
+                              ScanCase{1, 730, 24, 16},                                //
+                              ScanCase{1, 1025, 33, 16},                               //
+                              ScanCase{300, 9, 384, 16},                               //
+                              ScanCase{1000, 3, 20, 5},                                //
+                              ScanCase{2, 33, 20, 6, false, true, true},               //
+                              ScanCase{2, 33, 20, 6, true, false, true},               //
+                              ScanCase{2, 33, 20, 6, true, true, false},               //
+                              ScanCase{2, 33, 20, 16, false, false, false},            //
+                              ScanCase{2, 33, 20, 16, true, true, true, false},        //
+                              ScanCase{3, 197, 20, 16, true, true, true, true, true},  //
+                              ScanCase{300, 9, 384, 16, true, true, true, true, true});
   CAPTURE(c);
   check_against_recurrence(random_inputs(c));
 }

@@ -129,11 +129,6 @@ struct StoreWeight {
   __device__ void operator()(int64_t column, float sum) const { weight[column] = sum; }
 };
 
-template <int kValue>
-struct Constant {
-  static constexpr int value = kValue;
-};
-
 // Calls launch(pairs, width) with the smallest part that holds a row.
 template <class Launch>
 void dispatch(int64_t channels, const Launch& launch) {

@@ -292,10 +292,6 @@ struct StoreParameters {
 
 // Calls launch with the number of taps, whether there are two branches, and the number of channels
 // that a thread can take at once, as types.
-template <int kValue>
-struct Constant {
-  static constexpr int value = kValue;
-};
 template <class T, int kWide, class Launch>
 void dispatch(const Inputs<T>& in, bool aligned, const Launch& launch) {
   const auto with_width = [&](auto taps, auto branches) {
