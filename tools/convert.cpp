@@ -8,6 +8,7 @@
 #include "tool.h"
 #include "vim/core/error.h"
 #include "vim/core/version.h"
+#include "weights_option.h"
 
 namespace {
 
@@ -46,11 +47,7 @@ void run(int argc, char** argv) {
                                              {"fp16", StorageType::kFp16},
                                              {"bf16", StorageType::kBf16}}));
   CLI::App* extract = conversion("extract", "Write the weights alone, under plain names");
-  extract->add_option("--weights", choice, "model, ema, or auto, the ones that did better")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, WeightChoice>{{"auto", WeightChoice::kAuto},
-                                              {"model", WeightChoice::kModel},
-                                              {"ema", WeightChoice::kEma}}));
+  vim::tools::add_weights_option(*extract, "--weights", choice);
   CLI::App* strip = conversion("strip", "Leave out the optimiser's state");
   CLI::App* average = app.add_subcommand("average", "Write the mean of several files' weights");
   average->add_option("FROM", files, "Files of the same model")->required()->expected(1, -1);
