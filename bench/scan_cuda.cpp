@@ -2,16 +2,11 @@
 // options, then times the shapes of Vision Mamba. `scan_cuda check`, `scan_cuda time`, or both; a
 // batch, channels and length (`scan_cuda profile 128 384 197`) runs that shape once, for a
 // profiler.
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#include <cuda_runtime_api.h>
-
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
 
+#include "cuda_bench.h"
 #include "ops/selective_scan/cuda_kernel.h"
 #include "scan_reference.h"
 
@@ -19,53 +14,15 @@ namespace {
 
 using namespace vim::ops;
 using namespace vim::ops::scan::cuda;
+using vim::bench::check;
+using vim::bench::DeviceArray;
 using vim::bench::Numbers;
+using vim::bench::numbers_of;
+using vim::bench::relative_error;
 using vim::bench::ScanProblem;
 using vim::bench::ScanTensors;
-
-void check(cudaError_t error, const char* what) {
-  if (error == cudaSuccess) return;
-  std::fprintf(stderr, "%s: %s\n", what, cudaGetErrorString(error));
-  std::exit(1);
-}
-
-float to_float(float x) {
-  return x;
-}
-float to_float(__half x) {
-  return __half2float(x);
-}
-float to_float(__nv_bfloat16 x) {
-  return __bfloat162float(x);
-}
-
-template <class T>
-class DeviceArray {
- public:
-  // Every byte is 0xff, a NaN in all types, so that what is not written shows.
-  explicit DeviceArray(size_t size) : size_(size) {
-    check(cudaMalloc(reinterpret_cast<void**>(&data_), size * sizeof(T) + 256), "cudaMalloc");
-    check(cudaMemset(data_, 0xff, size * sizeof(T) + 256), "cudaMemset");
-  }
-  DeviceArray(DeviceArray&& other) noexcept : data_(other.data_), size_(other.size_) {
-    other.data_ = nullptr;
-  }
-  ~DeviceArray() { cudaFree(data_); }
-  T* data() const { return data_; }
-
-  void write(const std::vector<T>& from) {
-    check(cudaMemcpy(data_, from.data(), from.size() * sizeof(T), cudaMemcpyHostToDevice), "copy");
-  }
-  std::vector<T> read() const {
-    std::vector<T> to(size_);
-    check(cudaMemcpy(to.data(), data_, size_ * sizeof(T), cudaMemcpyDeviceToHost), "copy");
-    return to;
-  }
-
- private:
-  T* data_ = nullptr;
-  size_t size_;
-};
+using vim::bench::time_calls;
+using vim::bench::to_float;
 
 // Tensors as the mixer has them: z is the second half of a projection, B and C are slices of
 // another behind 12 other columns; `shift` elements in front of each misalign them.
@@ -217,17 +174,6 @@ ScanTensors fill(const Tensors<T>& tensors, unsigned seed, bool keep) {
   return kept;
 }
 
-// The part of a tensor that a view shows, as numbers.
-template <class T>
-Numbers numbers_of(const DeviceArray<T>& array, size_t begin, size_t rows, size_t stride,
-                   size_t columns) {
-  const std::vector<T> all = array.read();
-  Numbers numbers;
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t c = 0; c < columns; ++c) numbers.push_back(to_float(all[begin + r * stride + c]));
-  }
-  return numbers;
-}
 template <class T>
 ScanTensors read_results(const Tensors<T>& t) {
   const ScanProblem& p = t.p;
@@ -243,14 +189,6 @@ ScanTensors read_results(const Tensors<T>& t) {
           p.gate ? numbers_of(t.xz, channels + t.shift, p.tokens(), 2 * channels, channels)
                  : Numbers(p.rows()),
           numbers_of(t.out, t.shift, 1, 0, p.rows())};
-}
-
-double relative_error(const Numbers& got, const Numbers& expected) {
-  double error = 0, size = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    error += (got[i] - expected[i]) * (got[i] - expected[i]), size += expected[i] * expected[i];
-  }
-  return size == 0 ? error : std::sqrt(error / size);
 }
 
 template <class T>
@@ -321,39 +259,6 @@ bool check_all() {
     }
   }
   return good;
-}
-
-// Microseconds a call: the median over replays of a graph of calls that take turns on `sets`.
-template <class Call>
-double time_calls(int sets, const Call& call) {
-  constexpr int kReplays = 15;
-  const int calls = std::max(sets, 8);
-  cudaStream_t stream;
-  check(cudaStreamCreate(&stream), "cudaStreamCreate");
-  call(0, stream);
-  cudaGraph_t graph;
-  cudaGraphExec_t replay;
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture");
-  for (int i = 0; i < calls; ++i) call(i % sets, stream);
-  check(cudaStreamEndCapture(stream, &graph), "capture");
-  check(cudaGraphInstantiate(&replay, graph, 0), "graph");
-  cudaEvent_t begin, end;
-  check(cudaEventCreate(&begin), "cudaEventCreate");
-  check(cudaEventCreate(&end), "cudaEventCreate");
-  std::vector<float> times;
-  for (int i = 0; i < kReplays + 2; ++i) {
-    check(cudaEventRecord(begin, stream), "cudaEventRecord");
-    check(cudaGraphLaunch(replay, stream), "cudaGraphLaunch");
-    check(cudaEventRecord(end, stream), "cudaEventRecord");
-    check(cudaEventSynchronize(end), "graph");
-    float milliseconds;
-    check(cudaEventElapsedTime(&milliseconds, begin, end), "cudaEventElapsedTime");
-    if (i >= 2) times.push_back(milliseconds * 1000 / calls);
-  }
-  cudaGraphExecDestroy(replay), cudaGraphDestroy(graph), cudaStreamDestroy(stream);
-  cudaEventDestroy(begin), cudaEventDestroy(end);
-  std::nth_element(times.begin(), times.begin() + kReplays / 2, times.end());
-  return times[kReplays / 2];
 }
 
 ScanProblem mixer(int batch, int channels, int length) {

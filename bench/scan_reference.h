@@ -7,9 +7,9 @@
 #include <thread>
 #include <vector>
 
-namespace vim::bench {
+#include "numbers.h"
 
-using Numbers = std::vector<double>;
+namespace vim::bench {
 
 // Tensors are contiguous; those of a direction come one direction after the other.
 struct ScanProblem {
