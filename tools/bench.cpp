@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 
+#include "bench_ddp.h"
 #include "tool.h"
 #include "vim/config/config.h"
 #include "vim/core/version.h"
@@ -11,6 +12,10 @@
 namespace {
 
 void run(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "ddp") {
+    vim::tools::bench_ddp(argc, argv);
+    return;
+  }
   using vim::train::BenchmarkMode;
   CLI::App app(
       "Measures models with random images: a table, and JSON or a picture where asked for.",

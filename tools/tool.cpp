@@ -8,6 +8,8 @@
 
 #include "vim/core/error.h"
 #include "vim/core/log.h"
+#include "vim/dist/launch.h"
+#include "vim/dist/spawn.h"
 
 namespace vim::tools {
 
@@ -26,6 +28,24 @@ void let_threads_sleep(char** argv) {
   if (std::getenv(kPolicy) != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv(kPolicy, "passive", 1);
   execv("/proc/self/exe", argv);  // where this fails, the program only waits less well
+}
+
+int run_processes(int count, int argc, char** argv, bool name_output) {
+  if (dist::detect_launch().size > 1) {
+    throw UsageError(
+        "--nproc: a launcher has started this process as one of several already; "
+        "leave --nproc out");
+  }
+  std::vector<std::string> arguments;
+  for (int i = 0; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--nproc") {
+      ++i;
+    } else if (!argument.starts_with("--nproc=")) {
+      arguments.push_back(argument);
+    }
+  }
+  return dist::run_local_ranks(count, arguments, name_output);
 }
 
 int guarded(const std::string& tool, const std::function<void()>& body) {

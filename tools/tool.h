@@ -19,6 +19,11 @@ bool parse(CLI::App& app, int argc, char** argv);
 // cores (another job; the data loader's workers).
 void let_threads_sleep(char** argv);
 
+// Runs this command line, less its `--nproc`, in so many processes of this machine; the exit code.
+// Throws UsageError where a launcher started this process as one of several. Standard output is
+// forwarded with the rank before each line where `name_output` says so; standard error always is.
+int run_processes(int count, int argc, char** argv, bool name_output = true);
+
 // Runs `body`; prints an error as one message without a stack trace, and returns the exit code: 2
 // for a wrong command line or configuration, 128 + signal for a stop request, 1 for anything else.
 int guarded(const std::string& tool, const std::function<void()>& body);

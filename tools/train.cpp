@@ -9,30 +9,9 @@
 #include "vim/core/stop.h"
 #include "vim/core/text.h"
 #include "vim/core/version.h"
-#include "vim/dist/launch.h"
-#include "vim/dist/spawn.h"
 #include "vim/train/commands.h"
 
 namespace {
-
-// Trains in this many processes of this machine, each running this command line without `--nproc`.
-int run_processes(int count, int argc, char** argv) {
-  if (vim::dist::detect_launch().size > 1) {
-    throw vim::UsageError(
-        "--nproc: a launcher has started this process as one of several already; "
-        "leave --nproc out");
-  }
-  std::vector<std::string> arguments;
-  for (int i = 0; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--nproc") {
-      ++i;
-    } else if (!argument.starts_with("--nproc=")) {
-      arguments.push_back(argument);
-    }
-  }
-  return vim::dist::run_local_ranks(count, arguments);
-}
 
 void run(int argc, char** argv) {
   CLI::App app("Trains a Vision Mamba model from a configuration file.", "vim-train");
@@ -93,7 +72,7 @@ void run(int argc, char** argv) {
   if (!resume_from.empty()) command.checkpoint = resume_from;
   const int count =
       processes == "auto" ? vim::train::local_processes(command.config) : std::stoi(processes);
-  if (count > 1) std::exit(run_processes(count, argc, argv));
+  if (count > 1) std::exit(vim::tools::run_processes(count, argc, argv));
   vim::tools::let_threads_sleep(argv);
   vim::watch_stop_signals();
   vim::train::train(command);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -52,17 +53,26 @@ std::shared_ptr<::gloo::transport::Device> gloo_device(const Launch& launch) {
   return launch.is_local ? Gloo::createDeviceForHostname("127.0.0.1") : Gloo::createDefaultDevice();
 }
 
+#ifdef USE_C10D_NCCL
+// NCCL's watchdog would end this process with a stack trace and no name where another rank is gone,
+// mostly before the watch has found out which; and it knows nothing of a recorded step.
+void leave_faults_to_watch() {
+  setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/0);
+  setenv("TORCH_NCCL_ENABLE_MONITORING", "0", /*overwrite=*/0);
+}
+#endif
+
 }  // namespace
 
 C10dGroup::C10dGroup(const Launch& launch, c10::Device device, const DistConfig& config)
-    : launch_(launch), store_(open_store()) {
+    : launch_(launch), device_(device), store_(open_store()) {
   const std::vector<std::string> names = meet();
   watch_ = std::make_unique<Watch>(
       store_->clone(), Watch::Place{.rank = rank(),
                                     .names = names,
                                     .holds_store = is_main() && !launch.launcher_listens,
                                     .timeout = config.timeout});
-  connect(device);
+  connect();
 }
 
 // A failed world cannot be taken down in order: c10d's threads wait for ranks that are gone.
@@ -123,7 +133,7 @@ std::vector<std::string> C10dGroup::meet() {
   return names;
 }
 
-void C10dGroup::connect(c10::Device device) {
+void C10dGroup::connect() {
   group_ = c10::make_intrusive<c10d::ProcessGroup>(store_, rank(), size());
   const auto options = Gloo::Options::create();
   options->devices.push_back(gloo_device(launch_));
@@ -132,9 +142,10 @@ void C10dGroup::connect(c10::Device device) {
       c10::make_intrusive<Gloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store_), rank(),
                                 size(), options));
   group_->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
-  if (!device.is_cuda()) return;
+  if (!device_.is_cuda()) return;
 #ifdef USE_C10D_NCCL
-  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  c10::impl::VirtualGuardImpl(device_.type()).setDevice(device_);
+  leave_faults_to_watch();
   group_->setBackend(c10::kCUDA, c10d::ProcessGroup::BackendType::NCCL,
                      c10::make_intrusive<c10d::ProcessGroupNCCL>(
                          c10::make_intrusive<c10d::PrefixStore>("nccl", store_), rank(), size()));
@@ -217,6 +228,9 @@ void C10dGroup::leave() {
   watch_->leave();
   if (voting_) voting_->wait();
   barrier();
+#ifdef USE_C10D_NCCL
+  if (device_.is_cuda()) group_->getBackend(c10::kCUDA)->shutdown();
+#endif
   watch_->stop();
 }
 

@@ -31,10 +31,11 @@ class C10dGroup : public ProcessGroup {
  private:
   c10::intrusive_ptr<c10d::Store> open_store() const;
   std::vector<std::string> meet();
-  void connect(c10::Device device);
+  void connect();
   void leave();
 
   const Launch launch_;
+  const c10::Device device_;
   c10::intrusive_ptr<c10d::Store> store_;
   c10::intrusive_ptr<c10d::ProcessGroup> group_;
   std::unique_ptr<Watch> watch_;

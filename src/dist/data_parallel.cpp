@@ -39,11 +39,13 @@ class DataParallel::Impl {
  public:
   Impl(const torch::nn::Module& model, C10dGroup& group, const DistConfig& config);
   void backward(const at::Tensor& loss);
+  bool is_capturable() const { return !find_unused_; }
+  std::vector<at::Tensor> empty_buckets() const;
 
  private:
   void refuse_unused() const;
 
-  const bool find_unused_;
+  const bool find_unused_, bf16_;
   std::vector<std::string> names_;
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<c10d::Reducer> reducer_;
@@ -51,7 +53,7 @@ class DataParallel::Impl {
 };
 
 DataParallel::Impl::Impl(const torch::nn::Module& model, C10dGroup& group, const DistConfig& config)
-    : find_unused_(config.find_unused_parameters) {
+    : find_unused_(config.find_unused_parameters), bf16_(config.bf16_gradients) {
   for (const auto& entry : model.named_parameters()) {
     if (!entry.value().requires_grad()) continue;
     names_.push_back(entry.key());
@@ -66,7 +68,7 @@ DataParallel::Impl::Impl(const torch::nn::Module& model, C10dGroup& group, const
       find_unused_, /*gradient_as_bucket_view=*/true, std::unordered_map<size_t, std::string>{},
       c10d::kDefaultFirstBucketBytes, /*skip_all_reduce_unused_params=*/false,
       /*use_python_reducer=*/false, std::vector<int64_t>{});
-  if (config.bf16_gradients) {
+  if (bf16_) {
     reducer_->register_comm_hook(std::make_unique<Bf16Mean>(group.c10d()));
   }
 }
@@ -91,6 +93,15 @@ void DataParallel::Impl::refuse_unused() const {
                      "; freeze them, or set dist.find_unused_parameters=true"));
 }
 
+std::vector<at::Tensor> DataParallel::Impl::empty_buckets() const {
+  std::vector<at::Tensor> buckets;
+  for (const c10d::GradBucket& bucket : reducer_->get_grad_buckets(/*return_zero_tensors=*/true)) {
+    const at::Tensor& zeros = bucket.getBuffer();
+    buckets.push_back(bf16_ ? zeros.to(at::kBFloat16) : zeros);
+  }
+  return buckets;
+}
+
 DataParallel::DataParallel(const torch::nn::Module& model, ProcessGroup& group,
                            const DistConfig& config) {
   auto* c10d = dynamic_cast<C10dGroup*>(&group);
@@ -102,6 +113,14 @@ DataParallel::~DataParallel() = default;
 
 void DataParallel::backward(const at::Tensor& loss) {
   impl_->backward(loss);
+}
+
+bool DataParallel::is_capturable() const {
+  return impl_->is_capturable();
+}
+
+std::vector<at::Tensor> DataParallel::empty_buckets() const {
+  return impl_->empty_buckets();
 }
 
 }  // namespace vim::dist

@@ -92,7 +92,7 @@ struct Rank {
 
 class LocalRanks {
  public:
-  LocalRanks(int count, const std::vector<std::string>& arguments);
+  LocalRanks(int count, const std::vector<std::string>& arguments, bool name_output);
   int run();
 
  private:
@@ -109,6 +109,7 @@ class LocalRanks {
   int signal_source_;
   pid_t parent_ = getpid();
   int count_;
+  bool name_output_;
   std::vector<Rank> ranks_;
   std::vector<Lines> lines_;
   int passed_signal_ = 0;
@@ -116,7 +117,8 @@ class LocalRanks {
   std::optional<std::chrono::steady_clock::time_point> kill_at_;
 };
 
-LocalRanks::LocalRanks(int count, const std::vector<std::string>& arguments) : count_(count) {
+LocalRanks::LocalRanks(int count, const std::vector<std::string>& arguments, bool name_output)
+    : count_(count), name_output_(name_output) {
   sigemptyset(&signals_);
   for (const int signal : {SIGCHLD, SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals_, signal);
   sigprocmask(SIG_BLOCK, &signals_, &original_);
@@ -138,7 +140,7 @@ void LocalRanks::start(int rank, const std::vector<std::string>& arguments,
   close(out[1]);
   close(err[1]);
   const std::string prefix = concat("[", rank, "] ");
-  lines_.emplace_back(out[0], STDOUT_FILENO, prefix);
+  lines_.emplace_back(out[0], STDOUT_FILENO, name_output_ ? prefix : "");
   lines_.emplace_back(err[0], STDERR_FILENO, prefix);
   ranks_.push_back({.pid = pid, .status = {}});
 }
@@ -243,8 +245,8 @@ void LocalRanks::note_end(int rank, int status) {
 
 }  // namespace
 
-int run_local_ranks(int count, const std::vector<std::string>& arguments) {
-  return LocalRanks(count, arguments).run();
+int run_local_ranks(int count, const std::vector<std::string>& arguments, bool name_output) {
+  return LocalRanks(count, arguments, name_output).run();
 }
 
 }  // namespace vim::dist

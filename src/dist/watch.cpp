@@ -169,7 +169,10 @@ void Watch::look_for_stall() {
   if (slowest->position == fastest->position) {
     // All are at the same work, however long it takes; how long is a measure for what follows.
     if (!slowest->patience) longest_pause_ = std::max(longest_pause_, pause);
-    return;
+    if (slowest->patience || pause < kPatience) return;
+    publish(concat("all ranks: no progress for ", fixed(pause, 0), " s while ", slowest->activity,
+                   "; a device or the network hangs"));
+    end(store_->get_to_str(kFailure));
   }
   const double limit =
       slowest->patience ? kPatience : std::max(place_.timeout, kPauses * longest_pause_);

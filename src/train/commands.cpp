@@ -17,6 +17,7 @@
 #include "train/run_folder.h"
 #include "train/summary.h"
 #include "train/trainer.h"
+#include "train/world.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
@@ -33,27 +34,10 @@ namespace fs = std::filesystem;
 namespace vim::train {
 namespace {
 
-// The process group that the environment describes, and this process's device in it.
-struct World {
-  c10::Device device;
-  std::unique_ptr<dist::ProcessGroup> group;
-};
-
-World join_world(const RunConfig& config) {
-  const dist::Launch launch = dist::detect_launch();
-  if (launch.rank != 0) log::set_level(log::Level::kWarning);
-  const c10::Device device = choose_device(config.device, launch.local_rank);
-  return {device, dist::make_process_group(launch, device, config.dist)};
-}
-
 std::unique_ptr<tasks::Task> build_task(const RunConfig& config, const World& world,
                                         bool for_training) {
-  // Processes that share cores share them out.
-  const int64_t threads =
-      config.threads.value_or(at::get_num_threads() / world.group->core_sharers());
-  if (threads != at::get_num_threads()) {
-    at::set_num_threads(static_cast<int>(std::max<int64_t>(1, threads)));
-  }
+  const int threads = threads_of(config, *world.group);
+  if (threads != at::get_num_threads()) at::set_num_threads(threads);
   const uint64_t seed = static_cast<uint64_t>(config.seed);
   at::manual_seed(RandomStream(seed, Purpose::kInit).bits());
   return tasks::make_task({.task = config.task,
@@ -156,6 +140,7 @@ void train_in(const World& world, const TrainCommand& command) {
   }
   const std::string resolved = config::dump(command.config);
   require_same(group, {{"version", version()}, {"configuration", resolved}});
+  const auto stream = own_stream(world.device);
   const auto task = build_task(command.config, world, /*for_training=*/true);
   if (group.size() > 1) require_same(group, {{"data", describe(task->train_loader().dataset())}});
   if (group.is_main() && !start && !command.config.model.init_from.empty()) {
@@ -199,8 +184,9 @@ void train(const TrainCommand& command) {
   world.group->run([&] { train_in(world, command); });
 }
 
-int local_processes(const RunConfig& config) {
-  return config.device == "cpu" ? 1 : std::max(1, count_gpus());
+int local_processes(const RunConfig& config, int on_cpu) {
+  const int gpus = config.device == "cpu" ? 0 : count_gpus();
+  return gpus > 0 ? gpus : on_cpu;
 }
 
 void evaluate(const EvalCommand& command) {

@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "vim/core/error.h"
 #include "vim/core/log.h"
@@ -48,6 +49,12 @@ c10::Device choose_device(const std::string& name, int local_rank) {
     index = std::stoll(digits);
   }
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+std::optional<c10::StreamGuard> own_stream(c10::Device device) {
+  if (!device.is_cuda()) return std::nullopt;
+  return std::optional<c10::StreamGuard>(
+      std::in_place, c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
 }
 
 }  // namespace vim::train

@@ -8,8 +8,9 @@ namespace vim::train {
 namespace {
 
 // Steps before the recorded one: what is made on first use, such as cuBLAS's workspace, is then
-// there.
-constexpr int64_t kWarmupSteps = 2;
+// there. With several processes, so are NCCL's connections and the reducer's final buckets, and its
+// timing of the first ten steps is over.
+constexpr int64_t kWarmupSteps = 2, kParallelWarmupSteps = 11;
 
 }  // namespace
 
@@ -20,8 +21,10 @@ TrainStep::TrainStep(const RunConfig& config, tasks::Objective& objective, AdamW
       optimizer_(optimizer),
       ema_(ema),
       parallel_(parallel),
-      use_graph_(config.train.cuda_graph && optimizer.device().is_cuda() && parallel == nullptr &&
-                 nn::is_capturable(config.model)) {
+      use_graph_(config.train.cuda_graph && optimizer.device().is_cuda() &&
+                 nn::is_capturable(config.model) &&
+                 (parallel == nullptr || parallel->is_capturable())),
+      warmup_steps_(parallel == nullptr ? kWarmupSteps : kParallelWarmupSteps) {
   if (optimizer.device().is_cuda() && config.train.precision == Precision::kFp16) {
     loss_scale_.emplace(optimizer.device());
   }
@@ -67,7 +70,7 @@ at::Tensor TrainStep::run(std::vector<tasks::Inputs> batches, double lr) {
       for (size_t i = 0; i < batches[b].size(); ++i) graph_inputs_[b][i].copy_(batches[b][i]);
     }
   }
-  if (calls_++ < kWarmupSteps) return compute(graph_inputs_);
+  if (calls_++ < warmup_steps_) return compute(graph_inputs_);
   if (!graph_.recorded()) graph_.record([this] { graph_loss_ = compute(graph_inputs_); });
   graph_.replay();
   return graph_loss_;

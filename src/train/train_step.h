@@ -22,7 +22,7 @@ class TrainStep {
 
   // Trains on these batches, whose gradients are averaged. The mean loss, a scalar on the device
   // that holds until the next step. Nothing waits for the device. Where the step is recorded as a
-  // graph, that happens in the third call, and the inputs' shapes must be those of the first.
+  // graph, that happens after a few calls, and the inputs' shapes must be those of the first.
   at::Tensor run(std::vector<tasks::Inputs> batches, double lr);
 
   // One batch's share of the loss, forward and backward alone; the ranks' gradients are averaged
@@ -45,6 +45,7 @@ class TrainStep {
   dist::DataParallel* parallel_;
   std::optional<LossScale> loss_scale_;  // fp16 only
   bool use_graph_;
+  int64_t warmup_steps_;
   int64_t calls_ = 0;
   DeviceGraph graph_;
   std::vector<tasks::Inputs> graph_inputs_;

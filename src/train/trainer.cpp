@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
-#include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/nn/module.h>
 
 #include <algorithm>
@@ -103,12 +101,6 @@ void Trainer::run() {
   if (group_.is_main()) metrics_.emplace(folder_.metrics(), progress_.step);
   checkpoints_.emplace(folder_, config_.checkpoint);
   line_.emplace(config_.train.epochs, steps_per_epoch(), global_batch(), progress_.step);
-  // On a stream of its own, since the default one cannot be recorded.
-  const c10::Device device = optimizer_.device();
-  std::optional<c10::StreamGuard> stream;
-  if (device.is_cuda()) {
-    stream.emplace(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
-  }
   task_.model().train();
   if (progress_.epoch > 0 && progress_.step_in_epoch == 0 && !files_complete_) save_epoch();
   while (!finished()) {

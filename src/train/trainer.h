@@ -22,7 +22,8 @@ namespace vim::train {
 
 class Trainer {
  public:
-  // `task` and `group` outlive the trainer.
+  // `task` and `group` outlive the trainer. On a GPU, all of them belong to one stream of its own
+  // (own_stream).
   Trainer(const RunConfig& config, tasks::Task& task, dist::ProcessGroup& group, RunFolder folder);
 
   // Goes on from this state; `source` names it in errors. Only rank 0 needs to be told.

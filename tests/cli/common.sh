@@ -97,3 +97,36 @@ PYTHON
     --set 'data.train_transforms=[{random_resized_crop: {size: 8}}, flip]'
     --set 'data.eval_transforms=[{resize: {size: 8}}, {center_crop: 8}]')
 }
+
+# compare_runs ONE MANY [WEIGHTS LOSS]: weights of the model and of its average, losses step by step and evaluation differ
+# by at most so much. The default: ten steps of AdamW with a learning rate of 3e-3, which takes a tiny gradient for a
+# large one.
+compare_runs() {
+  python3 - "$@" <<'PYTHON'
+import array, json, struct, sys
+def tensors(run):
+    with open(f"{run}/checkpoints/last.safetensors", "rb") as f:
+        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        data = f.read()
+    header.pop("__metadata__")
+    for name, entry in header.items():
+        assert entry["dtype"] == "F32", (name, entry)
+        begin, end = entry["data_offsets"]
+        yield name, array.array("f", data[begin:end])
+def lines(run):
+    return [json.loads(line) for line in open(f"{run}/metrics.jsonl")]
+one, many = sys.argv[1:3]
+weight_limit, loss_limit = (float(x) for x in (sys.argv[3:5] or (2e-4, 1e-4)))
+weights = dict(tensors(many))
+for name, values in tensors(one):
+    worst = max(abs(a - b) for a, b in zip(values, weights.pop(name), strict=True))
+    assert worst <= weight_limit, (name, worst)
+assert not weights, weights.keys()
+for a, b in zip(lines(one), lines(many), strict=True):
+    assert a.keys() == b.keys()
+    for key in a:
+        if key not in ("seconds", "images_per_second"):
+            limit = loss_limit * (100 if "top" in key else 1)
+            assert a[key] == b[key] or abs(a[key] - b[key]) <= limit, (key, a, b)
+PYTHON
+}

@@ -103,6 +103,26 @@ TEST_CASE("As bfloat16 they agree to its eight bits, and not better") {
   CHECK(run(1e-5) == 2);
 }
 
+TEST_CASE("What travels is every gradient once, in several buckets, half of it as bfloat16") {
+  for (const bool bf16 : {false, true}) {
+    CAPTURE(bf16);
+    CHECK(vim::test::failed_ranks(2, [bf16](ProcessGroup& group) {
+            Net net;
+            net.spare.set_requires_grad(false);
+            vim::dist::DistConfig config;
+            config.bf16_gradients = bf16;
+            DataParallel parallel(net, group, config);
+            for (int64_t step = 0; step < 2; ++step) parallel.backward(net.loss(whole_batch(step)));
+            const auto buckets = parallel.empty_buckets();
+            int64_t bytes = 0;
+            for (const at::Tensor& bucket : buckets) {
+              bytes += static_cast<int64_t>(bucket.nbytes());
+            }
+            return buckets.size() == 2 && bytes == 2 * 900 * 700 * (bf16 ? 2 : 4);
+          }) == 0);
+  }
+}
+
 TEST_CASE("A parameter outside of the loss is refused by name, or looked for") {
   const auto step = [](ProcessGroup& group, const vim::dist::DistConfig& config) {
     Net net;

@@ -5,6 +5,7 @@
 #
 #   bash tests/gpu/bundle.sh DEST [BUILD]      # here; BUILD is a CUDA build (default: build/cuda)
 #   bash DEST/run.sh LIBTORCH [tests|bench]    # there; LIBTORCH is the folder with lib/libtorch_cuda.so
+#   bash DEST/run_ranks.sh LIBTORCH            # there, with two GPUs
 set -euo pipefail
 if (($# < 1 || $# > 2)); then
   echo "usage: bash tests/gpu/bundle.sh DEST [BUILD]" >&2
@@ -22,7 +23,9 @@ for program in "${programs[@]}"; do strip -o "$dest/bin/$(basename "$program")" 
 ldd "${programs[@]}" | sed -n 's/.* => \(\/usr\/lib[^ ]*\|\/lib[^ ]*\) .*/\1/p' | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+|ld-linux[^/]*)\.so' |
   xargs -I{} cp -L {} "$dest/lib/"
-cp -r configs tests/gpu/run.sh "$dest/"
+cp -r configs tests/cli tests/gpu/run.sh tests/gpu/run_ranks.sh "$dest/"
+fashion=/usr/share/datasets/fashion-mnist
+if [[ -d $fashion ]]; then cp -rL "$fashion" "$dest/"; fi
 fixtures=${VIM_FIXTURES:-../shared/fixtures}
 if [[ -d $fixtures ]]; then cp "$fixtures"/*.safetensors "$fixtures"/*.json "$dest/fixtures/"; fi
 echo "bundle: $dest ($(du -sh "$dest" | cut -f1))"

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <vector>
 
 #include "vim/dist/config.h"
 #include "vim/dist/process_group.h"
@@ -28,6 +29,13 @@ class DataParallel {
   // Error, which names them, where parameters take no part in the loss and the configuration does
   // not allow that.
   void backward(const at::Tensor& loss);
+
+  // Whether a backward pass can be recorded as a CUDA graph, reduction included: not where it looks
+  // for unused parameters, which decides on the host.
+  bool is_capturable() const;
+
+  // Tensors of zeros like those that go over the network, in their order; for measuring.
+  std::vector<at::Tensor> empty_buckets() const;
 
  private:
   class Impl;

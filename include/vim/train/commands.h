@@ -22,8 +22,8 @@ struct TrainCommand {
 };
 void train(const TrainCommand& command);
 
-// How many processes use this machine well: one a GPU.
-int local_processes(const RunConfig& config);
+// How many processes use this machine well: one a GPU, and `on_cpu` where the CPU computes.
+int local_processes(const RunConfig& config, int on_cpu = 1);
 
 struct EvalCommand {
   std::filesystem::path checkpoint;
