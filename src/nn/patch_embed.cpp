@@ -1,6 +1,7 @@
 #include "nn/patch_embed.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 
 #include "vim/core/error.h"
 #include "vim/core/text.h"
@@ -24,7 +25,18 @@ at::Tensor PatchEmbed::forward(const at::Tensor& images) {
                        ", ", size.width, "], got ", images.sizes(),
                        "; change model.image_size or model.in_channels, or the images"));
   }
-  return projection_->forward(images).flatten(2).transpose(1, 2);
+  // A product over the patches laid out as rows: a convolution with so few channels, and the
+  // gradient of its weight above all, is slow on a GPU.
+  const int64_t patch = config_.patch_size, stride = config_.patch_stride();
+  const at::Tensor windows =
+      images.unfold(2, patch, stride).unfold(3, patch, stride).permute({0, 2, 3, 1, 4, 5});
+  const at::DeviceType device = images.device().type();
+  const auto options = at::autocast::is_autocast_enabled(device)
+                           ? images.options().dtype(at::autocast::get_autocast_dtype(device))
+                           : images.options();
+  const at::Tensor rows = at::empty(windows.sizes(), options).copy_(windows);
+  return at::linear(rows.flatten(3).flatten(1, 2), projection_->weight.flatten(1),
+                    projection_->bias);
 }
 
 }  // namespace vim::nn
