@@ -25,14 +25,14 @@ using vim::bench::time_calls;
 using vim::bench::to_float;
 
 // Tensors as the mixer has them: z is the second half of a projection, B and C are slices of
-// another behind 12 other columns; `shift` elements in front of each misalign them.
+// another before 16 other columns; `shift` elements in front of each misalign them.
 template <class T>
 struct Tensors {
   ScanProblem p;
   int shift;
   DeviceArray<T> u, delta, x, xz, out;
   DeviceArray<float> A, D, bias;
-  static constexpr int kRank = 12;
+  static constexpr int kSteps = 16;
 
   Tensors(const ScanProblem& problem, int shift_)
       : p(problem),
@@ -46,12 +46,12 @@ struct Tensors {
         D(size_t(p.directions) * p.channels),
         bias(size_t(p.directions) * p.channels) {}
 
-  int columns() const { return kRank + 2 * p.state; }
+  int columns() const { return 2 * p.state + kSteps; }
   Rows<T> rows(T* data) const { return {data + shift, int64_t(p.length) * p.channels, p.channels}; }
   Rows<T> of_u(int d) const { return rows(u.data() + d * p.rows()); }
   Rows<T> of_delta(int d) const { return rows(delta.data() + d * p.rows()); }
   Rows<T> of_B(int d) const {
-    return {x.data() + d * p.tokens() * columns() + kRank + shift, int64_t(p.length) * columns(),
+    return {x.data() + d * p.tokens() * columns() + shift, int64_t(p.length) * columns(),
             columns()};
   }
   Rows<T> of_C(int d) const {
@@ -163,7 +163,7 @@ ScanTensors fill(const Tensors<T>& tensors, unsigned seed, bool keep) {
       tensors.bias.data(), all_channels,
       [&](size_t i) { return p.softplus ? -6.5 + 6.5 * double(i % 97) / 96 : 1.5; }, kept.bias);
   for (size_t t = 0; keep && t < p.directions * p.tokens(); ++t) {
-    const auto row = x.begin() + t * tensors.columns() + Tensors<T>::kRank;
+    const auto row = x.begin() + t * tensors.columns();
     kept.B.insert(kept.B.end(), row, row + p.state);
     kept.C.insert(kept.C.end(), row + p.state, row + 2 * p.state);
   }
@@ -177,7 +177,7 @@ ScanTensors fill(const Tensors<T>& tensors, unsigned seed, bool keep) {
 template <class T>
 ScanTensors read_results(const Tensors<T>& t) {
   const ScanProblem& p = t.p;
-  const size_t d = p.directions, b = Tensors<T>::kRank + t.shift;
+  const size_t d = p.directions, b = t.shift;
   const size_t channels = p.channels, state = p.state, columns = t.columns();
   return {numbers_of(t.u, t.shift, 1, 0, d * p.rows()),
           numbers_of(t.delta, t.shift, 1, 0, d * p.rows()),

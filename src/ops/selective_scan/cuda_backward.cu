@@ -1,571 +1,681 @@
-// The backward scan.
+// The backward scan for 16-bit types.
 //
-// A warp walks 32 channels of a sample in one direction, from the end of the walk to its beginning;
-// a thread has one channel: its 16 decay rates, the gradient g of its 16 states and that of A (48
-// numbers). A block is up to 4 such warps. Tokens are taken in chunks of 8. For each chunk
-//   1. the lanes share out the gate and the softplus, once for each channel and token;
-//   2. from the checkpoint of the forward pass, the states are computed once more and kept in
-//   shared
-//      memory, as h_0 .. h_8 (16-bit for 16-bit T, with channels in rows of 32 bytes);
-//   3. dC_t = sum over channels of dy h_t: for 16-bit T by matrix instructions, which read the
-//   states
-//      transposed and give eight columns, of which that of token t is kept;
-//   4. in descending order g += C dy, ddelta += A g a h, dA += delta g a h, du += B g, g *= a, with
-//      the decay a computed anew; g_t takes the place of h_t;
-//   5. dB_t = sum over channels of delta u g_t, as in 3;
-//   6. the block adds up the dB and dC of its warps and stores them as one part.
-// Inputs of the next chunk are loaded into registers during step 4. A second kernel adds up the
-// parts of dB and dC (one for each 128 channels) and of dA, dD and dbias (one for each sample), in
-// a fixed order. Where there are few channels the walk is cut into segments that run beside each
-// other; a kernel before computes what g each of them adds, and the decay over it.
+// A warp walks 32 channels of a sample in one direction, from the end of the walk to its beginning.
+// A thread has half of the states of two neighbouring channels, lane l those from l / 16 * 8 of the
+// l % 16-th pair: their decay rates, their gradients g and those of A (48 numbers). A block is up
+// to 4 such warps. Tokens are taken in chunks of 8. For each chunk
+//   1. gate: the lanes share out the softplus of the step, the gate's part of the gradient, dz and
+//      `out`, one pair of channels of a token at a time;
+//   2. recompute: from the checkpoint of the forward pass, the states h_0 .. h_8 once more, kept in
+//      shared memory as bfloat16: [step][state][pair of channels], one word a pair;
+//   3. dC_t = sum over channels of dy h_t by matrix instructions, 16 states by 16 channels at a
+//      time, of whose eight columns that of token t is kept;
+//   4. descend: g += C dy, ddelta += A g a h, dA += delta g a h, du += B g, g *= a, the decay a
+//      computed anew; g_t takes the place of h_t, and dB_t = sum over channels of delta u g_t is
+//      taken from there as dC_t is;
+//   5. the block adds up the dB and dC of its warps and stores them as one part.
+// Half-way through step 4 the second half of the states is done with, and copies of the next
+// chunk's inputs to there are started. A second kernel adds up the parts of dB and dC (one for each
+// 128 channels) and of dA, dD and dbias (one for each sample), in a fixed order. Where there are
+// few channels the walk is cut into segments that run beside each other; a kernel before computes
+// what g each of them adds, and the decay over it.
 //
-// All sums are float. A block of 16-bit T has 66 KB of shared memory, so that three share a
-// multiprocessor of 227 KB, at 168 registers a thread. In device memory a token and channel costs
-// u, delta, dy, z, the sum before the gate, du, ddelta and 4 bytes of states for each direction,
-// dz and `out` once. The kernel is bound by the issue of instructions, some 340 a token and
-// channel, close behind it by the special functions (38).
+// The walks are dealt out to as many blocks as the GPU holds at once, in equal shares: laid end to
+// end, they are cut into equal lengths. A block begins with the walk at the end of its share, goes
+// on with whole ones, and last finishes the walk at the beginning of its share, which the block
+// before it began with (McNaughton's rule), so that it need not wait. The bits are the same.
+//
+// All sums are float. A block has 65 KB of shared memory and 168 registers a thread, so that three
+// share a multiprocessor of 228 KB. In device memory a token and channel costs u, delta, dy, z, the
+// sum before the gate, du, ddelta and 4 bytes of states for each direction, dz and `out` once. The
+// kernel is bound by the issue of instructions, some 390 a token and channel, at 61 % of it; shared
+// memory is at 59 %, special functions at 46 %.
 //
 // More than 16 states are worked on in blocks of 16, one launch a block, which hand the sums that
 // du and ddelta are made of to the next in the workspace.
+#include <new>
+
 #include "ops/selective_scan/cuda_backward.cuh"
+#include "ops/selective_scan/cuda_backward_memory.cuh"
 
 namespace vim::ops::scan::cuda {
 namespace {
 
-constexpr int kItems = kChunk / 2;  // pairs of channels that a lane gates in a chunk
-
-// One warp's share of the shared memory.
-template <class T>
-struct WarpMemory {
-  static constexpr int kPieces = kBlock * sizeof(History<T>) / 16;  // of a channel's states
-  static constexpr int kOperands = sizeof(T) == 2 ? kChunk : 1;
-  uint4 history[kChunk + 1][kWarp * kPieces];
-  float2 delta_u[kChunk][kWarp];
-  float2 dy_slope[kChunk][kWarp];                               // slope of the softplus
-  uint32_t dy[kOperands][kWarp / 2], du[kOperands][kWarp / 2];  // pairs of bfloat16, for 16-bit T
-};
-
-struct BlockMemory {
-  float B_C[2][kChunk][kRows];
-  float rows[2][kMaxWarps][kChunk][kRows];  // dB and dC
-};
-
-// Where a piece of 16 bytes of a channel's states lies, so that eight lanes that read or write
-// theirs meet eight different banks.
-template <int kPieces>
-__device__ __forceinline__ int piece_at(int channel, int piece) {
-  if constexpr (kPieces == 2)
-    return channel * 2 + (piece ^ (channel >> 2 & 1));
-  else
-    return channel * 4 + (piece ^ (channel >> 1 & 3));
-}
-
-// Sixteen states of a channel.
-__device__ __forceinline__ void unpack_states(const uint4 (&from)[2], float* h) {
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const uint32_t words[] = {from[i].x, from[i].y, from[i].z, from[i].w};
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const float2 two = unpack<__nv_bfloat16>(words[j]);
-      h[8 * i + 2 * j] = two.x, h[8 * i + 2 * j + 1] = two.y;
-    }
-  }
-}
-__device__ __forceinline__ void unpack_states(const uint4 (&from)[4], float* h) {
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    h[4 * i] = __uint_as_float(from[i].x), h[4 * i + 1] = __uint_as_float(from[i].y);
-    h[4 * i + 2] = __uint_as_float(from[i].z), h[4 * i + 3] = __uint_as_float(from[i].w);
-  }
-}
-__device__ __forceinline__ void pack_states(const float* h, uint4 (&to)[2]) {
-  store_states<kBlock>(reinterpret_cast<__nv_bfloat16*>(to), h);
-}
-__device__ __forceinline__ void pack_states(const float* h, uint4 (&to)[4]) {
-  store_states<kBlock>(reinterpret_cast<float*>(to), h);
-}
-
-template <class T, bool kPaired>
+// kAligned: there are 16 states, and rows consist of aligned pieces of 16 bytes.
+template <class T, bool kAligned>
 struct Walker {
-  using Memory = WarpMemory<T>;
-  static constexpr int kPieces = Memory::kPieces;
-
   const BackwardArgs<T>& args;
-  const Direction<T>& dir;
-  Memory& memory;
   BlockMemory& block;
-  int direction, sample, segment, channel_block, warp, lane;
+  WarpMemory& memory;
+  const int warp, lane, pair, half;
+  // Where a lane's four words of its first and of its last states lie in a slot of the history, and
+  // what it addresses of 16 states by 16 channels.
+  uint32_t columns[2], fragment;
+
+  int direction, sample, segment, channel_block;
+  const Direction<T>* dir;
   int length, chunks, step;
-  bool gates;   // whether it is this block that writes dz and `out`
-  bool inside;  // whether the lane's channel is one
-  int channel;  // the lane's, or another where it has none
-  // What the lane loads and stores is a pair of channels: whether its first and its second are
-  // channels, and where they are in a row.
-  bool pair_inside;
-  int pair_second;
-  uint32_t of_pair;
-  Bytes<const T> u, delta, grad_out, z;
-  Bytes<T> sum;
+  bool gates;           // whether it is this walk that writes dz and `out`
+  bool inside, second;  // whether the lane's first and second channel are channels
+  int unit;             // the warp's first channel
+  int channel;          // the lane's first, or another where there is none
+  float2 bias;          // of both
+  float D, dD, dbias;   // of the one whose sums the lane finishes, the half-th
+  float A[2][kMine], g[2][kMine], dA[2][kMine];
 
-  struct Loaded {
-    Word<T> u[kItems], delta[kItems], grad[kItems], z[kItems], sum[kItems];
-    uint4 states[kPieces];
-    FourStates<T> B_C[2];
-  };
-
-  float A[kBlock], g[kBlock], dA[kBlock];
-  float D, dD, dbias;
-  float2 pair_bias;
+  __device__ Walker(const BackwardArgs<T>& args_, BlockMemory& block_, WarpMemory* memory_)
+      : args(args_),
+        block(block_),
+        memory(memory_[threadIdx.x / kWarp]),
+        warp(static_cast<int>(threadIdx.x) / kWarp),
+        lane(static_cast<int>(threadIdx.x) % kWarp),
+        pair(lane % kPairs),
+        half(lane / kPairs) {
+    const uint32_t history = shared_address(memory.history);
+    for (int j = 0; j < 2; ++j) {
+      columns[j] = history + piece_of(lane % 8 / 4 * kMine + j * 4 + lane / 8, lane % 4);
+    }
+    // Matrices are (states, channels) = (0-7, 0-7), (8-15, 0-7), (0-7, 8-15), (8-15, 8-15).
+    fragment = history + piece_of(lane % 8 + lane / 8 % 2 * 8, lane / 16);
+  }
+  // Where a piece of a state's row of 64 bytes lies in a slot, so that the pieces of eight states
+  // in a row, and all pieces of states n and n + 8, are on different banks.
+  static __device__ uint32_t piece_of(int state, int piece) {
+    const int row = state / 2 * 2 + (state ^ state / 8) % 2;
+    return static_cast<uint32_t>(row * kPairs * 4 + (piece ^ (state / 2 % 4)) * 16);
+  }
 
   __device__ int chunk_at(int walked) const { return step > 0 ? walked : chunks - 1 - walked; }
   __device__ int token(int chunk, int k) const {
     return chunk * kChunk + (step > 0 ? k : kChunk - 1 - k);
   }
 
-  __device__ void init() {
+  __device__ void init(int item) {
     const Inputs<T>& in = args.work.in;
+    channel_block = item % args.plan.channel_blocks;
+    item /= args.plan.channel_blocks;
+    direction = item % in.directions;
+    item /= in.directions;
+    segment = item % args.plan.segments;
+    sample = item / args.plan.segments;
+    dir = &in.direction[direction];
     length = static_cast<int>(in.length);
     chunks = static_cast<int>(chunks_of(length));
-    step = dir.reverse ? -1 : 1;
+    step = dir->reverse ? -1 : 1;
     gates = direction == 0 && args.state_begin == 0 && in.z.data != nullptr;
     const int channels = static_cast<int>(in.channels);
-    const int first = (channel_block * args.plan.warps + warp) * kWarp;
-    inside = first + lane < channels;
-    channel = min(first + lane, channels - 1);
-    const int wanted = first + 2 * (lane % 16);
-    const int pair = min(wanted, kPaired ? channels - 2 : channels - 1);
-    pair_inside = wanted < channels;
-    pair_second = pair + 1 < channels;
-    of_pair = static_cast<uint32_t>(pair * sizeof(T));
-    u = Bytes<const T>(dir.u, sample), delta = Bytes<const T>(dir.delta, sample);
-    z = Bytes<const T>(in.z, sample);
-    grad_out = Bytes<const T>(args.work.grad_out, sample);
-    sum = Bytes<T>(saved_sum(in, const_cast<void*>(args.work.saved)), sample);
-    const int state = static_cast<int>(in.state) - args.state_begin;
-    const float* row = dir.A + static_cast<int64_t>(channel) * in.state + args.state_begin;
+    unit = (channel_block * args.plan.warps + warp) * kUnit;
+    inside = unit + 2 * pair < channels;
+    second = unit + 2 * pair + 1 < channels;
+    channel = min(unit + 2 * pair, channels - 1);
+    const int next = channel + second, state = static_cast<int>(in.state) - args.state_begin;
 #pragma unroll
-    for (int n = 0; n < kBlock; ++n) {
-      A[n] = n < state ? row[n] * kLog2e : 0.0f;
-      g[n] = dA[n] = 0.0f;
-    }
-    D = dir.D == nullptr ? 0.0f : dir.D[channel];
-    dD = dbias = 0.0f;
-    pair_bias = {0, 0};
-    if (dir.delta_bias != nullptr) {
-      pair_bias = {dir.delta_bias[pair], dir.delta_bias[pair + pair_second]};
-    }
-    for (int w = args.plan.warps + warp; w < kMaxWarps; w += args.plan.warps) {  // nobody's rows
-      for (int i = lane; i < 2 * kChunk * kRows; i += kWarp) {
-        block.rows[i / (kChunk * kRows)][w][i / kRows % kChunk][i % kRows] = 0.0f;
+    for (int c = 0; c < 2; ++c) {
+      const float* row =
+          dir->A + static_cast<int64_t>(c == 0 ? channel : next) * in.state + args.state_begin;
+#pragma unroll
+      for (int n = 0; n < kMine; ++n) {
+        const int wanted = half * kMine + n;
+        A[c][n] = wanted < state ? row[wanted] * kLog2e : 0.0f;
+        g[c][n] = dA[c][n] = 0.0f;
       }
     }
+    bias = {0, 0};
+    if (dir->delta_bias != nullptr) bias = {dir->delta_bias[channel], dir->delta_bias[next]};
+    D = dir->D == nullptr ? 0.0f : dir->D[half == 0 ? channel : next];
+    dD = dbias = 0;
+    if (threadIdx.x == 0) new (block.sources) Sources(find_sources());
+    __syncthreads();
+  }
+  __device__ Sources find_sources() const {
+    const Inputs<T>& in = args.work.in;
+    const Gradients<T>& grad = args.work.grad[direction];
+    const int64_t padded = padded_state(in.state), walk = direction * in.batch + sample;
+    const Rows<const Stored> states{static_cast<const Stored*>(args.work.saved) + args.state_begin,
+                                    chunks * in.channels * padded, in.channels * padded};
+    const int64_t part = (direction * args.plan.channel_blocks + channel_block) * in.batch + sample;
+    const auto of = [&](const auto& rows) { return Source(rows, sample); };
+    return {of(dir->u),
+            of(dir->delta),
+            of(args.work.grad_out),
+            of(in.z),
+            of(saved_sum(in, args.work.saved)),
+            of(dir->B),
+            of(dir->C),
+            Source(states, walk),
+            of(args.work.grad_z),
+            of(args.work.out),
+            of(grad.u),
+            of(grad.delta),
+            Source(Rows<float>{args.rows, in.length * kRows, kRows}, part)};
+  }
+  __device__ const Sources& sources() const {
+    return *reinterpret_cast<const Sources*>(block.sources);
   }
 
   // The gradient that the later segments hand to the end of this one.
   __device__ void enter() {
     const int64_t channels = args.work.in.channels;
+#pragma unroll 4
     for (int s = args.plan.segments - 1; s > segment; --s) {
-      const int64_t at =
-          ((direction * args.work.in.batch + sample) * args.plan.segments + s) * channels + channel;
-      const float decay = args.decay[at];
-      const float4* added = reinterpret_cast<const float4*>(args.entering + at * kBlock);
+      const int64_t row =
+          ((direction * args.work.in.batch + sample) * args.plan.segments + s) * channels;
 #pragma unroll
-      for (int n = 0; n < kBlock; n += 4) {
-        const float4 four = added[n / 4];
-        g[n] = fmaf(exp2_approx(decay * A[n]), g[n], four.x);
-        g[n + 1] = fmaf(exp2_approx(decay * A[n + 1]), g[n + 1], four.y);
-        g[n + 2] = fmaf(exp2_approx(decay * A[n + 2]), g[n + 2], four.z);
-        g[n + 3] = fmaf(exp2_approx(decay * A[n + 3]), g[n + 3], four.w);
+      for (int c = 0; c < 2; ++c) {
+        const int64_t at = row + channel + (second ? c : 0);
+        const float decay = args.decay[at];
+        const auto* four =
+            reinterpret_cast<const float4*>(args.entering + at * kBlock + half * kMine);
+        const float4 low = four[0], high = four[1];
+        const float added[kMine] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+        for (int n = 0; n < kMine; ++n) {
+          g[c][n] = fmaf(exp2_approx(decay * A[c][n]), g[c][n], added[n]);
+        }
       }
     }
   }
 
-  __device__ void load(int walked, Loaded& to) const {
-    const Inputs<T>& in = args.work.in;
-    const int chunk = chunk_at(walked);
+  // What one block leaves to the next of a walk that both share.
+  template <class Each>
+  __device__ void each_carried(const Each& each) {
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      const int t = min(token(chunk, 2 * i + lane / 16), length - 1);
-      to.u[i] = load_pair<kPaired>(u.at(t, of_pair), pair_second);
-      to.delta[i] = load_pair<kPaired>(delta.at(t, of_pair), pair_second);
-      to.grad[i] = load_pair<kPaired>(grad_out.at(t, of_pair), pair_second);
-      if (in.z.data != nullptr) to.z[i] = load_pair<kPaired>(z.at(t, of_pair), pair_second);
-      if (gates) to.sum[i] = load_pair<kPaired>(sum.at(t, of_pair), pair_second);
+    for (int c = 0; c < 2; ++c) {
+#pragma unroll
+      for (int n = 0; n < kMine; ++n) {
+        each(c * kMine + n, g[c][n]);
+        each((2 + c) * kMine + n, dA[c][n]);
+      }
     }
-    const int64_t checkpoint =
-        ((direction * in.batch + sample) * chunks + chunk) * in.channels + channel;
-    const auto* states =
-        reinterpret_cast<const uint4*>(static_cast<const History<T>*>(args.work.saved) +
-                                       checkpoint * padded_state(in.state) + args.state_begin);
-#pragma unroll
-    for (int i = 0; i < kPieces; ++i) to.states[i] = states[i];
-      // Four states of B or C of a token a lane, shared out over the block.
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const int at = j * args.plan.warps * kWarp + threadIdx.x;
-      if (at >= kChunk * kRows / 4) break;
-      const int t = min(chunk * kChunk + at / 8, length - 1);
-      const T* from = Bytes<const T>(at & 4 ? dir.C : dir.B, sample).at(t, 0) + args.state_begin;
-      to.B_C[j].load(from, at % 4 * 4, static_cast<int>(in.state) - args.state_begin,
-                     args.wide_B_C);
-    }
+    each(kCarried - 2, dD), each(kCarried - 1, dbias);
   }
-  __device__ void stage_B_C(const Loaded& from, int buffer) const {
-#pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const int at = j * args.plan.warps * kWarp + threadIdx.x;
-      if (at >= kChunk * kRows / 4) break;
-      *reinterpret_cast<float4*>(&block.B_C[buffer][at / 8][at % 8 * 4]) = from.B_C[j].numbers();
+  __device__ void leave(int64_t slot) {
+    float* const to = args.carried + slot * kCarried * blockDim.x + threadIdx.x;
+    each_carried([&](int i, float& value) { to[i * blockDim.x] = value; });
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) atomicExch(args.left + slot, 1);
+  }
+  // Blocks start in the order of their numbers, so what is waited for is on its way.
+  __device__ void take(int64_t slot) {
+    if (threadIdx.x == 0) {
+      while (atomicAdd(args.left + slot, 0) == 0) __nanosleep(200);
+      __threadfence();
     }
+    __syncthreads();
+    const float* const from = args.carried + slot * kCarried * blockDim.x + threadIdx.x;
+    each_carried([&](int i, float& value) { value = __ldcg(from + i * blockDim.x); });
   }
 
-  // Step 1.
-  __device__ void gate(const Loaded& from, int chunk) {
+  // Begins to bring a chunk's inputs into the second half of the history, which nobody needs.
+  __device__ void fetch(int walked) {
+    __syncwarp();
+    kAligned ? fetch_pieces(chunk_at(walked)) : fetch_numbers(chunk_at(walked));
+  }
+  __device__ void fetch_pieces(int chunk) const {
     const Inputs<T>& in = args.work.in;
-    float2 step_of[kItems], slope[kItems], dy[kItems];
+    const Sources& from = sources();
+    Raw& raw = memory.raw();
+    // A lane copies a piece of a token's row.
+    const int k = lane / kPieces, last = length - 1, t = min(token(chunk, k), last);
+    const bool there = lane_first() < static_cast<int>(in.channels);
+    const uint32_t of_row = there ? lane_first() * sizeof(T) : 0;
+    const auto copy = [&](const Source rows, uint32_t(&to)[kChunk][kPairs]) {
+      copy_piece(&to[k][lane % kPieces * 4], rows.at(t, of_row), there);
+    };
+    copy(from.u, raw.u);
+    copy(from.delta, raw.delta);
+    copy(from.grad_out, raw.grad);
+    if (in.z.data != nullptr) copy(from.z, raw.z);
+    if (gates) copy(from.sum, raw.sum);
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      step_of[i] = unpack<T>(from.delta[i]);
-      step_of[i].x += pair_bias.x, step_of[i].y += pair_bias.y;
+    for (int i = 0; i < 2; ++i) {  // halves of a channel's states
+      const int of_unit = i * kPairs + lane / 2;
+      const bool is_one = unit + of_unit < static_cast<int>(in.channels);
+      const uint32_t of_chunk = ((is_one ? unit + of_unit : 0) * kBlock + lane % 2 * kPiece) * 2;
+      copy_piece(&raw.states[of_unit][lane % 2], from.states.at(chunk, of_chunk), is_one);
+    }
+    const int row = warp + k * args.plan.warps;
+    if (row >= kChunk) return;
+    copy_piece(&block.raw_B_C[row][lane % kPieces],
+               (lane & 2 ? from.C : from.B).at(min(chunk * kChunk + row, last), lane % 2 * 16),
+               true);
+  }
+  // The first channel of the lane's piece of a row.
+  __device__ int lane_first() const {
+    return unit + lane % kPieces * kPiece;
+  }
+
+  __device__ void fetch_numbers(int chunk) const {
+    const Inputs<T>& in = args.work.in;
+    const Sources& from = sources();
+    Raw& raw = memory.raw();
+    for (int k = half; k < kChunk; k += 2) {
+      const int t = min(token(chunk, k), length - 1);
+      const auto load = [&](const Source& rows) {
+        const auto* row = reinterpret_cast<const T*>(rows.at(t, 0));
+        return load_pair<false>(row + channel, second);
+      };
+      raw.u[k][pair] = load(from.u), raw.delta[k][pair] = load(from.delta);
+      raw.grad[k][pair] = load(from.grad_out);
+      if (in.z.data != nullptr) raw.z[k][pair] = load(from.z);
+      if (gates) raw.sum[k][pair] = load(from.sum);
+    }
+    const int mine = min(unit + lane, static_cast<int>(in.channels) - 1);
+    const auto* states = reinterpret_cast<const uint4*>(
+        from.states.at(chunk, mine * static_cast<int>(padded_state(in.state)) * 2));
+    raw.states[lane][0] = states[0], raw.states[lane][1] = states[1];
+    const int row = warp + lane / kPieces * args.plan.warps;
+    if (row >= kChunk) return;
+    const auto* const of_token = reinterpret_cast<const T*>(
+        (lane & 2 ? from.C : from.B).at(min(chunk * kChunk + row, length - 1), 0));
+    FourStates<T> four[2];
+    for (int i = 0; i < 2; ++i) {
+      four[i].load(of_token + args.state_begin, lane % 2 * kPiece + i * 4,
+                   static_cast<int>(in.state) - args.state_begin, false);
+    }
+    block.raw_B_C[row][lane % kPieces] = {four[0].words[0], four[0].words[1], four[1].words[0],
+                                          four[1].words[1]};
+  }
+
+  // Step 1. Leaves the states of the checkpoint in `states`.
+  __device__ void gate(int chunk, int buffer, uint4 (&states)[2]) {
+    Raw& raw = memory.raw();
+    if constexpr (kAligned) wait_for_copies();
+    __syncwarp();
+    const int row = warp + lane / kPieces * args.plan.warps;
+    if (row < kChunk) {
+      const uint4 words = block.raw_B_C[row][lane % kPieces];
+      auto* const to = reinterpret_cast<float4*>(&block.B_C[buffer][row][lane % kPieces * kPiece]);
+      to[0] = FourStates<T>{{words.x, words.y}}.numbers();
+      to[1] = FourStates<T>{{words.z, words.w}}.numbers();
+    }
+    gate_pairs(raw);
+    states[0] = raw.states[2 * pair][half], states[1] = raw.states[2 * pair + 1][half];
+    if (chunk * kChunk + kChunk > length || args.partial) clear_missing(chunk, states);
+    if (gates) {
+      __syncwarp();
+      store_rows_of(sources().grad_z, chunk, raw.z);
+      if (args.work.out.data != nullptr) store_rows_of(sources().out, chunk, raw.sum);
+    }
+  }
+  // The lane's pair of channels of every second token, one stage after the other for all of them.
+  // dz and `out` take the places of z and of the sum before the gate.
+  __device__ void gate_pairs(Raw& raw) {
+    const Inputs<T>& in = args.work.in;
+    float2 now[kHalf], slope[kHalf], dy[kHalf];
+#pragma unroll
+    for (int i = 0; i < kHalf; ++i) {
+      const int k = 2 * i + half;
+      now[i] = unpack<T>(raw.delta[k][pair]), dy[i] = unpack<T>(raw.grad[k][pair]);
+      now[i].x += bias.x, now[i].y += bias.y;
       slope[i] = {1, 1};
-      dy[i] = unpack<T>(from.grad[i]);
       dy[i].x *= in.scale, dy[i].y *= in.scale;
     }
     if (in.delta_softplus) {
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        softplus_and_slope(step_of[i].x, slope[i].x);
-        softplus_and_slope(step_of[i].y, slope[i].y);
+      for (int i = 0; i < kHalf; ++i) {
+        softplus_and_slope(now[i].x, slope[i].x);
+        softplus_and_slope(now[i].y, slope[i].y);
       }
     }
     if (in.z.data != nullptr) {
-      float2 open[kItems];
+      float2 z[kHalf], open[kHalf];
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        const float2 gate = unpack<T>(from.z[i]);
-        open[i] = {sigmoid(gate.x), sigmoid(gate.y)};
+      for (int i = 0; i < kHalf; ++i) {
+        z[i] = unpack<T>(raw.z[2 * i + half][pair]);
+        open[i] = {sigmoid_approx(z[i].x), sigmoid_approx(z[i].y)};
       }
-      if (gates) store_gate(from, chunk, dy, open);
+      if (gates) {
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        const float2 gate = unpack<T>(from.z[i]);
-        dy[i].x *= gate.x * open[i].x, dy[i].y *= gate.y * open[i].y;
+        for (int i = 0; i < kHalf; ++i) put_gate(raw, 2 * i + half, dy[i], z[i], open[i]);
+      }
+#pragma unroll
+      for (int i = 0; i < kHalf; ++i) {
+        dy[i].x *= z[i].x * open[i].x, dy[i].y *= z[i].y * open[i].y;
       }
     }
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      const int k = 2 * i + lane / 16, p = lane % 16;
-      float2 input = unpack<T>(from.u[i]);
-      // What is none changes no state, takes no gradient and gives none.
-      if (token(chunk, k) >= length || !pair_inside) {
-        step_of[i].x = input.x = dy[i].x = slope[i].x = 0;
-      }
-      if (token(chunk, k) >= length || !pair_inside || !pair_second) {
-        step_of[i].y = input.y = dy[i].y = slope[i].y = 0;
-      }
-      *reinterpret_cast<float4*>(&memory.delta_u[k][2 * p]) = {step_of[i].x, input.x, step_of[i].y,
-                                                               input.y};
-      *reinterpret_cast<float4*>(&memory.dy_slope[k][2 * p]) = {dy[i].x, slope[i].x, dy[i].y,
-                                                                slope[i].y};
-      if constexpr (sizeof(T) == 2) {
-        memory.dy[k][p] = pack<__nv_bfloat16>(dy[i].x, dy[i].y);
-        memory.du[k][p] = pack<__nv_bfloat16>(step_of[i].x * input.x, step_of[i].y * input.y);
-      }
+    for (int i = 0; i < kHalf; ++i) {
+      const int k = 2 * i + half;
+      memory.slope[k][pair] = slope[i];
+      put(k, now[i], dy[i], raw.u[k][pair]);
     }
   }
-  // dz, and `out` where it is wanted; `dy` is the gradient behind the gate.
-  __device__ void store_gate(const Loaded& from, int chunk, const float2* dy,
-                             const float2* open) const {
-    const Bytes<T> grad_z(args.work.grad_z, sample), out(args.work.out, sample);
-#pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      const int t = token(chunk, 2 * i + lane / 16);
-      if (t >= length || !pair_inside) continue;
-      const float2 gate = unpack<T>(from.z[i]), total = unpack<T>(from.sum[i]);
-      const float2 silu = {gate.x * open[i].x, gate.y * open[i].y};
-      // silu' = sigmoid (1 + z (1 - sigmoid))
-      const float2 dz = {dy[i].x * total.x * fmaf(silu.x, 1.0f - open[i].x, open[i].x),
-                         dy[i].y * total.y * fmaf(silu.y, 1.0f - open[i].y, open[i].y)};
-      store_pair<kPaired>(grad_z.at(t, of_pair), dz, pair_second);
-      if (out.base == nullptr) continue;
-      const float scale = args.work.in.scale;
-      store_pair<kPaired>(out.at(t, of_pair), {scale * total.x * silu.x, scale * total.y * silu.y},
-                          pair_second);
-    }
+  __device__ void put_gate(Raw& raw, int k, float2 dy, float2 z, float2 open) const {
+    const float scale = args.work.in.scale;
+    const float2 sum = unpack<T>(raw.sum[k][pair]);
+    const float2 silu = {z.x * open.x, z.y * open.y};
+    // silu' = sigmoid (1 + z (1 - sigmoid))
+    raw.z[k][pair] = pack<T>(dy.x * sum.x * fmaf(silu.x, 1.0f - open.x, open.x),
+                             dy.y * sum.y * fmaf(silu.y, 1.0f - open.y, open.y));
+    raw.sum[k][pair] = pack<T>(scale * sum.x * silu.x, scale * sum.y * silu.y);
   }
-
-  // Step 2, from the states in slot 0.
-  __device__ void recompute(const Loaded& from, int buffer) {
-    float h[kBlock];
-    unpack_states(from.states, h);
-#pragma unroll
-    for (int i = 0; i < kPieces; ++i)
-      memory.history[0][piece_at<kPieces>(lane, i)] = from.states[i];
-#pragma unroll 2
-    for (int k = 0; k < kChunk; ++k) {
-      const float2 delta_u = memory.delta_u[k][lane];
-      const float du = delta_u.x * delta_u.y;
-      const float* const B = block.B_C[buffer][step > 0 ? k : kChunk - 1 - k];
-#pragma unroll
-      for (int n = 0; n < kBlock; n += 4) {
-        const float4 b = *reinterpret_cast<const float4*>(B + n);
-        h[n] = fmaf(exp2_approx(delta_u.x * A[n]), h[n], du * b.x);
-        h[n + 1] = fmaf(exp2_approx(delta_u.x * A[n + 1]), h[n + 1], du * b.y);
-        h[n + 2] = fmaf(exp2_approx(delta_u.x * A[n + 2]), h[n + 2], du * b.z);
-        h[n + 3] = fmaf(exp2_approx(delta_u.x * A[n + 3]), h[n + 3], du * b.w);
+  __device__ void put(int k, float2 now, float2 dy, uint32_t u_word) {
+    const float2 u = unpack<T>(u_word);
+    memory.step_dy[k][pair] = {now.x, now.y, dy.x, dy.y};
+    memory.u[k][pair] = u_word;
+    memory.dy[k][pair] = pack<Stored>(dy.x, dy.y);
+    memory.du[k][pair] = pack<Stored>(now.x * u.x, now.y * u.y);
+  }
+  // What is none changes no state, takes no gradient and gives none.
+  __device__ void clear_missing(int chunk, uint4 (&states)[2]) {
+    for (int k = half; k < kChunk; k += 2) {
+      float4 both = memory.step_dy[k][pair];
+      float2 u = unpack<T>(memory.u[k][pair]);
+      const bool there = token(chunk, k) < length && inside;
+      if (!there) both.x = both.z = u.x = 0;
+      if (!there || !second) both.y = both.w = u.y = 0;
+      put(k, {both.x, both.y}, {both.z, both.w}, pack<T>(u.x, u.y));
+    }
+    if (!inside) states[0] = {0, 0, 0, 0};
+    if (!second) states[1] = {0, 0, 0, 0};
+  }
+  // Rows of the warp's channels, one for each token of a chunk.
+  template <int kStride>
+  __device__ void store_rows_of(const Source& rows, int chunk,
+                                const uint32_t (&words)[kChunk][kStride]) const {
+    const int k = lane / kPieces, t = token(chunk, k), first = lane_first();
+    const int channels = static_cast<int>(args.work.in.channels);
+    if (t >= length || first >= channels) return;
+    const uint32_t* const from = &words[k][lane % kPieces * (kPiece / 2)];
+    auto* const to = reinterpret_cast<T*>(rows.at(t, first * sizeof(T)));
+    if constexpr (kAligned) {
+      *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(from);
+    } else {
+      for (int c = 0; c < kPiece && first + c < channels; ++c) {
+        to[c] = reinterpret_cast<const T*>(from)[c];
       }
-      uint4 pieces[kPieces];
-      pack_states(h, pieces);
-#pragma unroll
-      for (int i = 0; i < kPieces; ++i)
-        memory.history[k + 1][piece_at<kPieces>(lane, i)] = pieces[i];
     }
   }
 
-  // Step 4. What du and ddelta are takes the place of dy and of the slope.
-  __device__ void descend(int chunk, int buffer) {
-#pragma unroll 1
-    for (int k = kChunk - 1; k >= 0; --k) {
-      const float2 delta_u = memory.delta_u[k][lane], dy_slope = memory.dy_slope[k][lane];
-      const float* const B = block.B_C[buffer][step > 0 ? k : kChunk - 1 - k];
-      uint4 pieces[kPieces];
+  // Those of the walk's first token; the next token's are `step` rows further.
+  __device__ const float* B_C_of(int buffer) const {
+    return &block.B_C[buffer][step > 0 ? 0 : kChunk - 1][half * kMine];
+  }
+
+  __device__ void store_history(int slot, const uint32_t (&words)[kMine]) const {
 #pragma unroll
-      for (int i = 0; i < kPieces; ++i) pieces[i] = memory.history[k][piece_at<kPieces>(lane, i)];
-      float h[kBlock], g_now[kBlock];
-      unpack_states(pieces, h);
-      float2 through_B = {0, 0}, through_A = {0, 0};  // two chains of sums
+    for (int j = 0; j < 2; ++j) store_columns(columns[j] + slot * kSlot * 4, words + 4 * j);
+  }
+
+  // Step 2.
+  __device__ void recompute(const uint4 (&states)[2], int buffer) {
+    float h[2][kMine];
+    uint32_t words[kMine];
+    const auto* x = reinterpret_cast<const uint32_t*>(&states[0]);
+    const auto* y = reinterpret_cast<const uint32_t*>(&states[1]);
 #pragma unroll
-      for (int n = 0; n < kBlock; n += 4) {
-        const float4 b4 = *reinterpret_cast<const float4*>(B + n);
-        const float4 c4 = *reinterpret_cast<const float4*>(B + kBlock + n);
-        const float b[] = {b4.x, b4.y, b4.z, b4.w}, c[] = {c4.x, c4.y, c4.z, c4.w};
+    for (int n = 0; n < kMine; ++n) {
+      words[n] = __byte_perm(x[n / 2], y[n / 2], n % 2 == 0 ? 0x5410 : 0x7632);
+      const float2 both = unpack<Stored>(words[n]);
+      h[0][n] = both.x, h[1][n] = both.y;
+    }
+    store_history(0, words);
+    const float* B = B_C_of(buffer);
+#pragma unroll 4
+    for (int k = 0; k < kChunk; ++k, B += step * kRows) {
+      const float2 now = *reinterpret_cast<const float2*>(&memory.step_dy[k][pair]);
+      const float2 u = unpack<T>(memory.u[k][pair]);
+      const float2 du = {now.x * u.x, now.y * u.y};
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          const float now = fmaf(c[j], dy_slope.x, g[n + j]);
-          g_now[n + j] = now;
-          float& sum_B = j % 2 == 0 ? through_B.x : through_B.y;
-          float& sum_A = j % 2 == 0 ? through_A.x : through_A.y;
-          sum_B = fmaf(b[j], now, sum_B);
-          g[n + j] = now * exp2_approx(delta_u.x * A[n + j]);
-          const float q = g[n + j] * h[n + j];
-          sum_A = fmaf(A[n + j], q, sum_A);
-          dA[n + j] = fmaf(delta_u.x, q, dA[n + j]);
+      for (int n = 0; n < kMine; n += 4) {
+        const float4 four = *reinterpret_cast<const float4*>(B + n);
+        const float b[] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+        for (int i = n; i < n + 4; ++i) {
+          h[0][i] = fmaf(exp2_approx(now.x * A[0][i]), h[0][i], du.x * b[i - n]);
+          h[1][i] = fmaf(exp2_approx(now.y * A[1][i]), h[1][i], du.y * b[i - n]);
+          words[i] = pack<Stored>(h[0][i], h[1][i]);
         }
       }
-      pack_states(g_now, pieces);
-#pragma unroll
-      for (int i = 0; i < kPieces; ++i)
-        memory.history[k + 1][piece_at<kPieces>(lane, i)] = pieces[i];
-      float2 sums = {through_B.x + through_B.y, through_A.x + through_A.y};
-      if (args.unfinished != nullptr) pass_on(token(chunk, k), sums);
-      const float du = fmaf(delta_u.x, sums.x, D * dy_slope.x);
-      const float ddelta =
-          fmaf(delta_u.y, sums.x, sums.y * kLn2) * dy_slope.y;  // A is times log2 e
-      dD = fmaf(delta_u.y, dy_slope.x, dD);
-      dbias += ddelta;
-      memory.dy_slope[k][lane] = {du, ddelta};
+      store_history(k + 1, words);
     }
-    if (args.state_begin + kBlock < args.work.in.state) return;
+  }
+
+  // The operands of a chunk's tokens for `sum_of_token`.
+  __device__ void load_operand(const uint32_t (&operand)[kChunk][kOperandRow],
+                               uint32_t (&b)[4]) const {
+    load_matrices(shared_address(&operand[lane % 8][lane / 8 * 4]), b);
+  }
+  // The sum over the warp's channels of history[k + 1] * operand[k]: a lane keeps states lane / 4
+  // and that + 8 of the tokens lane % 4 * 2 and that + 1.
+  __device__ void sum_of_token(const uint32_t (&b)[4], int k, float (&kept)[4]) const {
+    float d[4] = {0, 0, 0, 0};
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      uint32_t a[4];
+      load_matrices((fragment ^ (32 * i)) + (k + 1) * kSlot * 4, a);
+      multiply(a, b[2 * i], b[2 * i + 1], d);
+    }
+    if (lane % 4 == k / 2) {
+      if (k % 2 == 0) kept[0] = d[0], kept[2] = d[2];
+      if (k % 2 == 1) kept[1] = d[1], kept[3] = d[3];
+    }
+  }
+  // dB (which = 0) or dC (which = 1) of the warp's channels.
+  __device__ void put_sums(const float (&kept)[4], int which, int buffer) const {
+    float* const to = &block.rows[buffer][warp][lane % 4 * 2][which * kBlock + lane / 4];
+    to[0] = kept[0], to[kRowStride] = kept[1], to[8] = kept[2], to[kRowStride + 8] = kept[3];
+  }
+  // Step 3.
+  __device__ void sum_over_channels(int buffer) const {
+    uint32_t b[4];
+    float kept[4];
     __syncwarp();
-    const Gradients<T>& grad = args.work.grad[direction];
-    const Bytes<T> grad_u(grad.u, sample), grad_delta(grad.delta, sample);
+    load_operand(memory.dy, b);
 #pragma unroll
-    for (int i = 0; i < kItems; ++i) {
-      const int k = 2 * i + lane / 16, t = token(chunk, k);
-      const float4 both = *reinterpret_cast<const float4*>(&memory.dy_slope[k][lane % 16 * 2]);
-      if (t >= length || !pair_inside) continue;
-      store_pair<kPaired>(grad_u.at(t, of_pair), {both.x, both.z}, pair_second);
-      store_pair<kPaired>(grad_delta.at(t, of_pair), {both.y, both.w}, pair_second);
+    for (int k = 0; k < kChunk; ++k) sum_of_token(b, k, kept);
+    put_sums(kept, 1, buffer);
+  }
+
+  // Step 4, in which the chunk that is walked next is fetched, if there is one.
+  __device__ void descend(int chunk, int next, int buffer) {
+    uint32_t du_of[4];
+    float kept[4];
+    load_operand(memory.du, du_of);
+    const float* B = B_C_of(buffer) + (kChunk - 1) * step * kRows;
+#pragma unroll 1
+    for (int k = kChunk - 1; k > 0; k -= 2, B -= 2 * step * kRows) {
+      if (k == kHalf - 1 && next >= 0) fetch(next);
+      descend_token(chunk, k, B, du_of, kept);
+      descend_token(chunk, k - 1, B - step * kRows, du_of, kept);
     }
+    put_sums(kept, 0, buffer);
+    __syncwarp();
+    if (args.state_begin + kBlock < args.work.in.state) return;
+    const auto& rows = reinterpret_cast<const uint32_t(&)[kChunk][kPairs * 4]>(memory.step_dy);
+    const auto& behind = reinterpret_cast<const uint32_t(&)[kChunk][kPairs * 4]>(rows[0][kPairs]);
+    store_rows_of(sources().grad_u, chunk, rows);
+    store_rows_of(sources().grad_delta, chunk, behind);
+    __syncwarp();
+  }
+  __device__ void descend_token(int chunk, int k, const float* B, const uint32_t (&du_of)[4],
+                                float (&kept)[4]) {
+    const float4 step_dy = memory.step_dy[k][pair];
+    const float2 now = {step_dy.x, step_dy.y}, dy = {step_dy.z, step_dy.w};
+    const float u = to_float(reinterpret_cast<const T*>(memory.u[k])[2 * pair + half]);
+    uint32_t words[kMine];
+    float2 through_B = {0, 0}, through_A = {0, 0};
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      uint32_t h[4];
+      load_matrices(columns[j] + k * kSlot * 4, h);
+      const float4 b4 = *reinterpret_cast<const float4*>(B + 4 * j);
+      const float4 c4 = *reinterpret_cast<const float4*>(B + kBlock + 4 * j);
+      const float b[] = {b4.x, b4.y, b4.z, b4.w}, c[] = {c4.x, c4.y, c4.z, c4.w};
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int n = 4 * j + i;
+        const float2 before = unpack<Stored>(h[i]);
+        const float2 g_now = {fmaf(c[i], dy.x, g[0][n]), fmaf(c[i], dy.y, g[1][n])};
+        words[n] = pack<Stored>(g_now.x, g_now.y);
+        through_B.x = fmaf(b[i], g_now.x, through_B.x);
+        through_B.y = fmaf(b[i], g_now.y, through_B.y);
+        g[0][n] = g_now.x * exp2_approx(now.x * A[0][n]);
+        g[1][n] = g_now.y * exp2_approx(now.y * A[1][n]);
+        const float2 q = {g[0][n] * before.x, g[1][n] * before.y};
+        through_A.x = fmaf(A[0][n], q.x, through_A.x);
+        through_A.y = fmaf(A[1][n], q.y, through_A.y);
+        dA[0][n] = fmaf(now.x, q.x, dA[0][n]);
+        dA[1][n] = fmaf(now.y, q.y, dA[1][n]);
+      }
+    }
+    store_history(k + 1, words);
+    __syncwarp();
+    sum_of_token(du_of, k, kept);
+    float2 sums = {mine(through_B), mine(through_A)};
+    if constexpr (!kAligned) {
+      if (args.unfinished != nullptr) pass_on(token(chunk, k), sums);
+    }
+    const float slope = reinterpret_cast<const float*>(memory.slope[k])[2 * pair + half];
+    finish_token(k, half == 0 ? now.x : now.y, half == 0 ? dy.x : dy.y, u, slope, sums);
+  }
+  // The lane's channel's sum over all states, of both channels' over half of them.
+  __device__ float mine(float2 sums) const {
+    const float other = half == 0 ? sums.y : sums.x;
+    return (half == 0 ? sums.x : sums.y) + __shfl_xor_sync(~0u, other, kPairs);
+  }
+  // du and ddelta of a token and the lane's channel; their share in dD and dbias.
+  __device__ void finish_token(int k, float now, float dy, float u, float slope, float2 sums) {
+    const float du = fmaf(now, sums.x, D * dy);
+    const float ddelta = fmaf(u, sums.x, sums.y * kLn2) * slope;
+    dD = fmaf(u, dy, dD);
+    dbias += ddelta;
+    T* const to = reinterpret_cast<T*>(memory.step_dy[k]) + 2 * pair + half;
+    to[0] = from_float<T>(du);
+    to[kUnit] = from_float<T>(ddelta);
   }
   // Adds what earlier blocks of states have left, and leaves it to the next.
   __device__ void pass_on(int t, float2& sums) const {
-    if (t >= length || !inside) return;
+    if (t >= length || !(half == 0 ? inside : second)) return;
     const Inputs<T>& in = args.work.in;
-    float2& held =
-        args.unfinished[((direction * in.batch + sample) * in.length + t) * in.channels + channel];
+    float2& held = args.unfinished[((direction * in.batch + sample) * in.length + t) * in.channels +
+                                   channel + half];
     if (args.state_begin > 0) sums.x += held.x, sums.y += held.y;
     held = sums;
   }
 
-  // d = c + the product of 16 states by 16 channels, transposed in shared memory, and of b.
-  static __device__ void multiply(uint32_t states, uint32_t b0, uint32_t b1, const float (&c)[4],
-                                  float (&d)[4]) {
-    uint32_t a[4];
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
-                 : "r"(states)
-                 : "memory");
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
-        "{%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
-        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]),
-          "f"(c[2]), "f"(c[3]));
-  }
-
-  // Steps 3 and 5: the sum over the warp's channels of history[t + 1] * factor[t], for each token t
-  // of the chunk and state, into one half of the warp's rows.
-  __device__ void sum_over_channels(int buffer, int half) {
-    __syncwarp();
-    float(*const rows)[kRows] = block.rows[buffer][warp];
-    if constexpr (sizeof(T) == 2) {
-      const uint32_t factor =
-          static_cast<uint32_t>(__cvta_generic_to_shared(half == 0 ? memory.du : memory.dy));
-      uint32_t b[4];
-      asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                   : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3])
-                   : "r"(factor + lane % 8 * kWarp * 2 + lane / 8 * 16)
-                   : "memory");
-      // Lane l addresses row l % 8 of matrix l / 8: channels are rows, and matrices are (channels,
-      // states) = (0-7, 0-7), (0-7, 8-15), (8-15, 0-7), (8-15, 8-15).
-      const int channel_of = lane % 8 + lane / 16 * 8;
-      const uint32_t from = static_cast<uint32_t>(
-          __cvta_generic_to_shared(&memory.history[1][piece_at<2>(channel_of, lane / 8 % 2)]));
-      float kept[4];
-      const float zeros[4] = {0, 0, 0, 0};
-#pragma unroll
-      for (int k = 0; k < kChunk; ++k) {
-        float first[4], d[4];
-        multiply(from + static_cast<uint32_t>(k * kWarp * 32), b[0], b[1], zeros, first);
-        multiply(from + static_cast<uint32_t>((k * kWarp + 16) * 32), b[2], b[3], first, d);
-        if (k / 2 == 0 || lane % 4 == k / 2) kept[k % 2] = d[k % 2], kept[2 + k % 2] = d[2 + k % 2];
-      }
-      float* const to = &rows[lane % 4 * 2][half * kBlock + lane / 4];
-      to[0] = kept[0], to[kRows] = kept[1], to[8] = kept[2], to[kRows + 8] = kept[3];
-    } else {
-      const int k = lane / 4, quarter = lane % 4;
-      float4 total = {0, 0, 0, 0};
-#pragma unroll 4
-      for (int i = 0; i < kWarp; ++i) {
-        const int c = (i + k) % kWarp;  // neighbouring tokens read different banks
-        const uint4 word = memory.history[k + 1][piece_at<kPieces>(c, quarter)];
-        const float2 delta_u = memory.delta_u[k][c];
-        const float factor = half == 0 ? delta_u.x * delta_u.y : memory.dy_slope[k][c].x;
-        total.x = fmaf(__uint_as_float(word.x), factor, total.x);
-        total.y = fmaf(__uint_as_float(word.y), factor, total.y);
-        total.z = fmaf(__uint_as_float(word.z), factor, total.z);
-        total.w = fmaf(__uint_as_float(word.w), factor, total.w);
-      }
-      *reinterpret_cast<float4*>(&rows[k][half * kBlock + quarter * 4]) = total;
-    }
-    __syncwarp();
-  }
-
-  // Step 6, for a chunk that every warp of the block has finished.
+  // Step 5, for a chunk that every warp of the block has finished.
   __device__ void store_rows(int walked, int buffer) const {
-    const Inputs<T>& in = args.work.in;
     const int chunk = chunk_at(walked);
-    float* const to =
-        args.rows +
-        (((direction * args.plan.channel_blocks + channel_block) * in.batch + sample) * in.length +
-         chunk * kChunk) *
-            kRows;
-#pragma unroll 1
-    for (int at = threadIdx.x; at < kChunk * kRows / 2; at += args.plan.warps * kWarp) {
-      const int k = at / (kRows / 2), row = at % (kRows / 2) * 2;
-      const int t = step > 0 ? k : kChunk - 1 - k;  // in the chunk
+    for (int at = threadIdx.x; at < kChunk * kRows / 2; at += blockDim.x) {
+      const int k = at / (kRows / 2), row = at % (kRows / 2) * 2, t = token(chunk, k);
       float2 total = {0, 0};
 #pragma unroll
-      for (int w = 0; w < kMaxWarps; ++w) {
+      for (int w = 0; w < kBackwardWarps; ++w) {
+        if (w >= args.plan.warps) break;
         const float2 more = *reinterpret_cast<const float2*>(&block.rows[buffer][w][k][row]);
         total.x += more.x, total.y += more.y;
       }
-      if (chunk * kChunk + t < length) *reinterpret_cast<float2*>(to + t * kRows + row) = total;
+      if (t >= length) continue;
+      *reinterpret_cast<float2*>(sources().rows.at(t, row * sizeof(float))) = total;
     }
   }
 
   __device__ void store_channels() const {
-    if (!inside) return;
     const Inputs<T>& in = args.work.in;
-    float* to = args.channels +
-                ((static_cast<int64_t>(sample) * args.plan.segments + segment) * in.directions +
-                 direction) *
-                    kParts * in.channels +
-                channel;
+    const int64_t row =
+        (static_cast<int64_t>(sample) * args.plan.segments + segment) * in.directions + direction;
+    float* const to = args.channels + row * kParts * in.channels + channel;
 #pragma unroll
-    for (int n = 0; n < kBlock; ++n) to[n * in.channels] = dA[n];
-    to[kBlock * in.channels] = dD;
-    to[(kBlock + 1) * in.channels] = dbias;
+    for (int n = 0; n < kMine; ++n) {
+      if (inside) to[(half * kMine + n) * in.channels] = dA[0][n];
+      if (second) to[(half * kMine + n) * in.channels + 1] = dA[1][n];
+    }
+    if (!(half == 0 ? inside : second)) return;
+    to[kBlock * in.channels + half] = dD;
+    to[(kBlock + 1) * in.channels + half] = dbias;
   }
 
-  __device__ void walk() {
-    const int begin = segment * args.plan.chunks;  // in walking order
-    const int end = min(begin + args.plan.chunks, chunks);
-    Loaded next;
-    load(end - 1, next);
-    enter();
+  // The chunks `begin` to `end` of a walk, counted from where it starts.
+  __device__ void walk(int begin, int end) {
+    const int first = segment * args.plan.chunks;
+    const int last = min(first + args.plan.chunks, chunks);
+    const int start = last - 1 - begin, stop = max(last - end, first);
+    if (start < stop) return;
+    fetch(start);
     int buffer = 0;
-    for (int walked = end - 1; walked >= begin; --walked, buffer ^= 1) {
+    for (int walked = start; walked >= stop; --walked, buffer ^= 1) {
       const int chunk = chunk_at(walked);
-      stage_B_C(next, buffer);
-      gate(next, chunk);
+      uint4 states[2];
+      gate(chunk, buffer, states);
       __syncthreads();
-      if (walked < end - 1) store_rows(walked + 1, buffer ^ 1);
-      recompute(next, buffer);
-      sum_over_channels(buffer, 1);
-      if (walked > begin) load(walked - 1, next);
-      descend(chunk, buffer);
-      sum_over_channels(buffer, 0);
+      if (walked < start) store_rows(walked + 1, buffer ^ 1);
+      recompute(states, buffer);
+      sum_over_channels(buffer);
+      descend(chunk, walked > stop ? walked - 1 : -1, buffer);
     }
     __syncthreads();
-    store_rows(begin, buffer ^ 1);
-    store_channels();
+    store_rows(stop, buffer ^ 1);
+    __syncthreads();
   }
 };
 
-template <class T, bool kPaired>
-__global__ void __launch_bounds__(kMaxWarps* kWarp, sizeof(T) == 2 ? 3 : 2)
+template <class T, bool kAligned>
+__global__ void __launch_bounds__(kBackwardWarps* kWarp, 3)
     backward_kernel(const __grid_constant__ BackwardArgs<T> args) {
   extern __shared__ __align__(128) unsigned char shared[];
-  const Inputs<T>& in = args.work.in;
-  const int warp = threadIdx.x / kWarp;
-  unsigned at = blockIdx.x;
-  const int channel_block = at % args.plan.channel_blocks;
-  at /= args.plan.channel_blocks;
-  const int direction = at % in.directions;
-  at /= in.directions;
-  const int segment = at % args.plan.segments;
-  const int sample = at / args.plan.segments;
-  auto& block = *reinterpret_cast<BlockMemory*>(shared);
-  auto* memory = reinterpret_cast<WarpMemory<T>*>(shared + sizeof(BlockMemory));
-  Walker<T, kPaired> walker{args,         in.direction[direction],
-                            memory[warp], block,
-                            direction,    sample,
-                            segment,      channel_block,
-                            warp,         static_cast<int>(threadIdx.x % kWarp)};
-  walker.init();
-  walker.walk();
+  auto* const warps = reinterpret_cast<WarpMemory*>(shared);
+  auto& block = *reinterpret_cast<BlockMemory*>(warps + args.plan.warps);
+  Walker<T, kAligned> walker(args, block, warps);
+  const int64_t slot = blockIdx.x, each = args.plan.chunks;
+  const int64_t begin = slot * args.plan.share;
+  const int64_t end = min(begin + args.plan.share, args.plan.walks * each);
+  for (int64_t item = (end - 1) / each; item >= begin / each && begin < end; --item) {
+    const int from = static_cast<int>(max(begin - item * each, static_cast<int64_t>(0)));
+    const int to = static_cast<int>(min(end - item * each, each));
+    walker.init(static_cast<int>(item));
+    from > 0 ? walker.take(slot - 1) : walker.enter();
+    walker.walk(from, to);
+    to < each ? walker.leave(slot) : walker.store_channels();
+  }
+}
+
+// Whether rows consist of aligned pieces of 16 bytes.
+template <class T>
+bool pieces_aligned(const Rows<T>& rows) {
+  return rows.data == nullptr ||
+         (reinterpret_cast<uintptr_t>(rows.data) % 16 == 0 && rows.batch_stride % kPiece == 0 &&
+          rows.token_stride % kPiece == 0);
+}
+template <class T>
+bool pieces_aligned(const Backward<T>& work) {
+  const Inputs<T>& in = work.in;
+  bool good = in.state == kBlock && in.channels % kPiece == 0 && pieces_aligned(in.z) &&
+              pieces_aligned(work.grad_out) && pieces_aligned(work.grad_z) &&
+              pieces_aligned(work.out);
+  for (int d = 0; d < in.directions; ++d) {
+    const Direction<T>& dir = in.direction[d];
+    good = good && pieces_aligned(dir.u) && pieces_aligned(dir.delta) && pieces_aligned(dir.B) &&
+           pieces_aligned(dir.C) && pieces_aligned(work.grad[d].u) &&
+           pieces_aligned(work.grad[d].delta);
+  }
+  return good;
 }
 
 }  // namespace
 
-template <class T>
 int backward_shared_bytes(int warps) {
-  return static_cast<int>(sizeof(BlockMemory) + warps * sizeof(WarpMemory<T>));
+  return static_cast<int>(sizeof(BlockMemory) + warps * sizeof(WarpMemory));
 }
 
 template <class T>
 cudaError_t launch_backward(const BackwardArgs<T>& args, cudaStream_t stream) {
-  const Inputs<T>& in = args.work.in;
-  const int shared = backward_shared_bytes<T>(args.plan.warps);
   const auto kernel =
-      pairs_aligned(args.work) ? backward_kernel<T, true> : backward_kernel<T, false>;
-  const cudaError_t error =
+      pieces_aligned(args.work) ? backward_kernel<T, true> : backward_kernel<T, false>;
+  const int shared = backward_shared_bytes(args.plan.warps);
+  cudaError_t error =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+  if (error == cudaSuccess && args.plan.share % args.plan.chunks != 0) {  // walks are shared
+    error = cudaMemsetAsync(args.left, 0, args.plan.slots * sizeof(int), stream);
+  }
   if (error != cudaSuccess) return error;
-  const auto blocks = static_cast<unsigned>(in.batch * args.plan.segments * in.directions *
-                                            args.plan.channel_blocks);
-  kernel<<<blocks, args.plan.warps * kWarp, shared, stream>>>(args);
+  kernel<<<static_cast<unsigned>(args.plan.slots), args.plan.warps * kWarp, shared, stream>>>(args);
   return cudaGetLastError();
 }
 
-#define VIM_INSTANTIATE(T)                          \
-  template int backward_shared_bytes<T>(int warps); \
-  template cudaError_t launch_backward(const BackwardArgs<T>&, cudaStream_t);
-VIM_INSTANTIATE(float)
-VIM_INSTANTIATE(__half)
-VIM_INSTANTIATE(__nv_bfloat16)
-#undef VIM_INSTANTIATE
+template cudaError_t launch_backward(const BackwardArgs<__half>&, cudaStream_t);
+template cudaError_t launch_backward(const BackwardArgs<__nv_bfloat16>&, cudaStream_t);
 
 }  // namespace vim::ops::scan::cuda

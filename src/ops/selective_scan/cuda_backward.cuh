@@ -6,15 +6,20 @@
 
 namespace vim::ops::scan::cuda {
 
-inline constexpr int kMaxWarps = 4;        // of a block
-inline constexpr int kRows = 2 * kBlock;   // dB and dC of a token
-inline constexpr int kParts = kBlock + 2;  // dA, dD, dbias of a channel
+inline constexpr int kBackwardWarps = 4;         // of a block, at most
+inline constexpr int kRows = 2 * kBlock;         // dB and dC of a token
+inline constexpr int kParts = kBlock + 2;        // dA, dD, dbias of a channel
+inline constexpr int kCarried = 2 * kBlock + 2;  // g, dA, dD, dbias of a thread
 
 // How the work is divided, and where the parts lie in the workspace.
 struct BackwardPlan {
   int channel_blocks, warps;  // blocks of channels of a sample, and warps in one
   int segments, chunks;       // of a walk, and chunks in one
-  int64_t parts_of_rows, parts_of_channels, entering, decay, unfinished, bytes;  // offsets
+  // For 16-bit types: the segments of all walks, the blocks that share them out, and the chunks
+  // that a block takes.
+  int64_t walks, slots, share;
+  // Offsets.
+  int64_t parts_of_rows, parts_of_channels, entering, decay, unfinished, carried, left, bytes;
 };
 
 template <class T>
@@ -23,22 +28,26 @@ struct BackwardArgs {
   BackwardPlan plan;
   int state_begin;  // of the block of states of this launch
   bool wide_B_C;
+  bool partial;        // whether a block of channels reaches over the last
   float* rows;         // [direction, channel block, sample, token, kRows]
   float* channels;     // [sample * segment, direction, kParts, channel]
   float* entering;     // [direction, sample, segment, channel, kBlock]
   float* decay;        // [direction, sample, segment, channel]
   float2* unfinished;  // [direction, sample, token, channel], or null for one block of states
+  float* carried;      // [slot, kCarried, thread]
+  int* left;           // [slot]: whether `carried` is there
 };
 
-// Shared memory of a block of the main kernel.
-template <class T>
+// Shared memory of a block of the main kernel: for 16-bit types, and for float.
 int backward_shared_bytes(int warps);
+int backward_float_shared_bytes(int warps);
 
 // The three kernels of the backward pass, in their order; the first only where there are segments.
 template <class T>
 cudaError_t launch_entering(const BackwardArgs<T>& args, cudaStream_t stream);
 template <class T>
 cudaError_t launch_backward(const BackwardArgs<T>& args, cudaStream_t stream);
+cudaError_t launch_backward(const BackwardArgs<float>& args, cudaStream_t stream);
 template <class T>
 cudaError_t launch_totals(const BackwardArgs<T>& args, cudaStream_t stream);
 

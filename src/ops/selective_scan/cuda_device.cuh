@@ -50,6 +50,11 @@ __host__ __device__ inline Rows<T> saved_sum(const Inputs<T>& in, void* saved) {
   auto* behind = static_cast<History<T>*>(saved) + (checkpoint_count(in) + 7) / 8 * 8;
   return {reinterpret_cast<T*>(behind), in.length * in.channels, in.channels};
 }
+template <class T>
+__host__ __device__ inline Rows<const T> saved_sum(const Inputs<T>& in, const void* saved) {
+  const Rows<T> sum = saved_sum(in, const_cast<void*>(saved));
+  return {sum.data, sum.batch_stride, sum.token_stride};
+}
 
 // One sample's rows as bytes, so that an address is a base and a 32-bit offset.
 template <class T>
@@ -225,14 +230,22 @@ __device__ __forceinline__ float sigmoid(float x) {
   return reciprocal_approx(1.0f + exp2_approx(-x * kLog2e));
 }
 
-// x * sigmoid(x). Half the precision costs half the special functions.
+// With half the precision, half the special functions.
+__device__ __forceinline__ float tanh_approx(float x) {
+  float y;
+  asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float sigmoid_approx(float x) {
+  return fmaf(0.5f, tanh_approx(0.5f * x), 0.5f);
+}
+
+// x * sigmoid(x).
 template <class T>
 __device__ __forceinline__ float silu(float x) {
   if constexpr (std::is_same_v<T, float>) return x * sigmoid(x);
-  float tanh;
   const float half = 0.5f * x;
-  asm("tanh.approx.f32 %0, %1;" : "=f"(tanh) : "f"(half));
-  return fmaf(half, tanh, half);
+  return fmaf(half, tanh_approx(half), half);
 }
 
 // kCount states as they are kept between the passes, in 16-byte stores.

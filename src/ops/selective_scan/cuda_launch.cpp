@@ -55,61 +55,107 @@ cudaError_t clear(const Backward<T>& work, cudaStream_t stream) {
 }
 
 struct Device {
-  int processors = 0, shared_bytes = 0;  // the latter: what a block may have
+  int processors = 0;
+  int shared_of_block = 0, shared_of_processor = 0, shared_reserved = 0;  // bytes
 };
 
 cudaError_t current_device(Device& device) {
   int index = 0;
   cudaError_t error = cudaGetDevice(&index);
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&device.processors, cudaDevAttrMultiProcessorCount, index);
-  }
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&device.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
-                                   index);
+  const std::pair<int*, cudaDeviceAttr> attributes[] = {
+      {&device.processors, cudaDevAttrMultiProcessorCount},
+      {&device.shared_of_block, cudaDevAttrMaxSharedMemoryPerBlockOptin},
+      {&device.shared_of_processor, cudaDevAttrMaxSharedMemoryPerMultiprocessor},
+      {&device.shared_reserved, cudaDevAttrReservedSharedMemoryPerBlock}};
+  for (const auto& [to, attribute] : attributes) {
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(to, attribute, index);
   }
   return error;
 }
 
-// Segments of a walk: as many as keep the processors busy for the shortest time, counted in chunks
-// of a full processor. Fewer blocks than a processor has room for take turns less well than they
-// share; a segment costs about a chunk and a half at its ends; and where there is more than one,
-// the first kernel costs a third of the second.
-int best_segments(int64_t blocks, int64_t chunks, int processors, int blocks_of_processor) {
-  constexpr double kAlone[] = {0, 0.6, 0.8};
-  const auto cost = [&](int64_t segments) {
+// Segments of a walk of so many chunks, at most `most`, for which cost(segments, chunks of one) is
+// least.
+template <class Cost>
+int best_segments(int64_t chunks, int64_t most, const Cost& cost) {
+  int best = 1;
+  double least = cost(1, chunks);
+  for (int64_t segments = 2; segments <= std::min(chunks, most); ++segments) {
     const int64_t per_segment = (chunks + segments - 1) / segments;
-    const int64_t used = (chunks + per_segment - 1) / per_segment;
-    const int64_t rounds = (blocks * used + processors - 1) / processors;
-    const int64_t full = rounds / blocks_of_processor, rest = rounds % blocks_of_processor;
-    const double main = (full + kAlone[rest]) * (per_segment + 1.5 + 0.05 * (used - 1));
-    return main + 0.35 * (used - 1) / used * blocks * chunks / (processors * blocks_of_processor);
-  };
-  int64_t best = 1;
-  const int64_t most = std::min<int64_t>(chunks, 8 * processors * blocks_of_processor / blocks + 1);
-  for (int64_t segments = 2; segments <= most; ++segments) {
-    if (cost(segments) < cost(best)) best = segments;
+    const double now = cost((chunks + per_segment - 1) / per_segment, per_segment);
+    if (now < least) least = now, best = static_cast<int>(segments);
   }
-  return static_cast<int>(best);
+  return best;
+}
+
+// Blocks of a few warps that walk the same tokens.
+template <class SharedBytes>
+void plan_channels(int64_t channels, const Device& device, const SharedBytes& shared_bytes,
+                   BackwardPlan& plan) {
+  const auto units = static_cast<int>((channels + kWarp - 1) / kWarp);
+  int most = kBackwardWarps;
+  while (most > 1 && shared_bytes(most) > device.shared_of_block) --most;
+  plan.channel_blocks = (units + most - 1) / most;
+  plan.warps = (units + plan.channel_blocks - 1) / plan.channel_blocks;
+}
+void plan_segments(int64_t chunks, int64_t segments, BackwardPlan& plan) {
+  plan.chunks = static_cast<int>((chunks + segments - 1) / segments);
+  plan.segments = static_cast<int>((chunks + plan.chunks - 1) / plan.chunks);
+}
+
+// The 16-bit kernel: blocks that take equal shares of all chunks. Costs are in the time that a
+// chunk takes where the processors are full; fewer blocks than they have room for take turns less
+// well than they share, a segment costs about a chunk and a half at its ends, and where there is
+// more than one, the first kernel costs a third of the second.
+template <class T>
+void plan_work(const Inputs<T>& in, const Device& device, BackwardPlan& plan) {
+  plan_channels(in.channels, device, backward_shared_bytes, plan);
+  const int of_processor = std::clamp(
+      device.shared_of_processor / (backward_shared_bytes(plan.warps) + device.shared_reserved), 1,
+      3 * kBackwardWarps / plan.warps);
+  const int64_t slots = device.processors * of_processor, chunks = chunks_of(in.length);
+  const int64_t walks = in.batch * in.directions * plan.channel_blocks;
+  const auto share = [&](int64_t segments, int64_t per_segment) {
+    return std::max(per_segment, (walks * segments * per_segment + slots - 1) / slots);
+  };
+  const int segments =
+      best_segments(chunks, 8 * slots / walks + 1, [&](int64_t of_walk, int64_t per_segment) {
+        const auto mine = static_cast<double>(share(of_walk, per_segment));
+        const double full = static_cast<double>(walks * of_walk * per_segment) / (mine * slots);
+        const double turns = std::max(0.6, 0.4 + 0.6 * full);
+        const double ends = (1.5 + 0.05 * static_cast<double>(of_walk - 1)) * mine / per_segment;
+        const double entering = 0.35 * static_cast<double>((of_walk - 1) * walks * per_segment);
+        return turns * (mine + ends) + entering / static_cast<double>(slots);
+      });
+  plan_segments(chunks, segments, plan);
+  plan.walks = walks * plan.segments;
+  plan.share = share(plan.segments, plan.chunks);
+  plan.slots = (plan.walks * plan.chunks + plan.share - 1) / plan.share;
+}
+
+// The kernel for float: a block takes a segment. Costs are as above.
+void plan_work(const Inputs<float>& in, const Device& device, BackwardPlan& plan) {
+  plan_channels(in.channels, device, backward_float_shared_bytes, plan);
+  constexpr int kOfProcessor = 2;
+  const int64_t chunks = chunks_of(in.length), slots = kOfProcessor * device.processors;
+  const int64_t blocks = in.batch * in.directions * plan.channel_blocks;
+  const int segments =
+      best_segments(chunks, 8 * slots / blocks + 1, [&](int64_t of_walk, int64_t per_segment) {
+        const int64_t rounds = (blocks * of_walk + device.processors - 1) / device.processors;
+        const double turns =
+            static_cast<double>(rounds / kOfProcessor) + 0.6 * (rounds % kOfProcessor);
+        const double main = turns * (per_segment + 1.5 + 0.05 * (of_walk - 1));
+        return main + 0.35 * (of_walk - 1) / of_walk * blocks * chunks / slots;
+      });
+  plan_segments(chunks, segments, plan);
 }
 
 template <class T>
 BackwardPlan plan_backward(const Inputs<T>& in, const Device& device) {
   BackwardPlan plan{};
-  const auto units = static_cast<int>((in.channels + kWarp - 1) / kWarp);
-  int most = kMaxWarps;
-  while (most > 1 && backward_shared_bytes<T>(most) > device.shared_bytes) --most;
-  plan.channel_blocks = (units + most - 1) / most;
-  plan.warps = (units + plan.channel_blocks - 1) / plan.channel_blocks;
-  const int64_t chunks = chunks_of(in.length);
-  const int64_t blocks = in.batch * in.directions * plan.channel_blocks;
-  const int segments = best_segments(blocks, chunks, device.processors, sizeof(T) == 2 ? 3 : 2);
-  plan.chunks = static_cast<int>((chunks + segments - 1) / segments);
-  plan.segments = static_cast<int>((chunks + plan.chunks - 1) / plan.chunks);
-
-  const auto take = [&](int64_t floats) {
+  plan_work(in, device, plan);
+  const auto take = [&](int64_t numbers) {
     const int64_t at = plan.bytes;
-    plan.bytes += (floats + 3) / 4 * 16;
+    plan.bytes += (numbers + 3) / 4 * 16;
     return at;
   };
   const int64_t tokens = in.directions * in.batch * in.length;
@@ -119,6 +165,8 @@ BackwardPlan plan_backward(const Inputs<T>& in, const Device& device) {
   plan.entering = take(ends * in.channels * kBlock);
   plan.decay = take(ends * in.channels);
   plan.unfinished = take(in.state <= kBlock ? 0 : tokens * in.channels * 2);
+  plan.carried = take(plan.slots * kCarried * plan.warps * kWarp);
+  plan.left = take(plan.slots);
   return plan;
 }
 
@@ -194,11 +242,14 @@ cudaError_t backward(const Backward<T>& work, cudaStream_t stream) {
       plan,
       0,
       wide_B_C(in),
+      in.channels % kWarp != 0 || plan.channel_blocks * plan.warps * kWarp != in.channels,
       at(plan.parts_of_rows),
       at(plan.parts_of_channels),
       at(plan.entering),
       at(plan.decay),
-      in.state <= kBlock ? nullptr : reinterpret_cast<float2*>(at(plan.unfinished))};
+      in.state <= kBlock ? nullptr : reinterpret_cast<float2*>(at(plan.unfinished)),
+      at(plan.carried),
+      reinterpret_cast<int*>(at(plan.left))};
   for (; args.state_begin < in.state && error == cudaSuccess; args.state_begin += kBlock) {
     if (plan.segments > 1) error = launch_entering(args, stream);
     if (error == cudaSuccess) error = launch_backward(args, stream);
