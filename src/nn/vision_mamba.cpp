@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "nn/init.h"
 
 namespace vim::nn {
@@ -21,8 +23,11 @@ VisionMamba::VisionMamba(const ModelConfig& config) : config_(config) {
   patch_embed_ = register_module("patch_embed", std::make_shared<PatchEmbed>(config));
   head_ = register_module("head", torch::nn::Linear(config.embed_dim, config.num_classes));
   torch::nn::ModuleList layers;
+  ModelConfig of_block = config;
   for (int64_t i = 0; i < config.depth; ++i) {
-    blocks_.push_back(std::make_shared<Block>(config));
+    const auto recomputing = [&](int64_t blocks) { return std::floor(config.recompute * blocks); };
+    of_block.recompute = recomputing(i + 1) - recomputing(i);
+    blocks_.push_back(std::make_shared<Block>(of_block));
     layers->push_back(blocks_.back());
   }
   register_module("layers", layers);

@@ -72,6 +72,27 @@ TEST_CASE("A GPU computes the logits and gradients of the CPU, in every precisio
   }
 }
 
+TEST_CASE("What is computed again for the backward pass has the same bits") {
+  if (!at::hasCUDA()) VIM_SKIP("no GPU");
+  const uint64_t seed = vim::test::fresh_seed();
+  ModelConfig config;
+  config.image_size = {32, 32};
+  config.depth = 3;
+  const at::Tensor images = at::randn({2, 3, 32, 32});
+  std::vector<Result> results;
+  for (const double share : {0.0, 0.5, 1.0}) {
+    config.recompute = share;
+    at::manual_seed(seed);
+    results.push_back(run(*vim::nn::make_classifier(config), at::kCUDA, images, at::kBFloat16));
+  }
+  for (const Result& result : results) {
+    for (const auto& [name, gradient] : results[0].gradients) {
+      CAPTURE(name);
+      CHECK(at::equal(result.gradients.at(name), gradient));
+    }
+  }
+}
+
 TEST_CASE("A GPU gives the same bits twice") {
   if (!at::hasCUDA()) VIM_SKIP("no GPU");
   at::manual_seed(vim::test::fresh_seed());

@@ -86,7 +86,7 @@ struct ModelConfig {
   bool init_ema = false;
   bool init_partial = false;
   PositionInterpolation pos_interp = PositionInterpolation::kClassAware;
-  bool recompute = false;
+  double recompute = 0;
   ModelQuirks quirks;
   VitConfig vit;
 
