@@ -7,6 +7,10 @@ void describe(config::Visitor& v, DistConfig& c) {
     "Exchange gradients between processes as bfloat16: half the traffic, less exact sums.");
   v("find_unused_parameters", c.find_unused_parameters,
     "Look in every step for parameters that take no part in the loss; else they are refused.");
+  v("reducer", c.reducer,
+    "What gathers gradients for the exchange: c10d, PyTorch's, with a kernel for each parameter; "
+    "fused, with one for each bucket, which cannot find unused parameters; auto: fused on GPUs "
+    "where it can be, else c10d.");
   v("timeout", c.timeout,
     "Seconds that the others wait for a process that makes no progress before the job ends; four "
     "times the longest pause so far where that is more.",

@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include "dist/c10d_group.h"
+#include "dist/fused_reducer.h"
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 
@@ -33,6 +34,16 @@ class Bf16Mean : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::Proc
   }
 };
 
+bool is_fused(const DistConfig& config, c10::Device device) {
+  if (config.reducer == Reducer::kFused && config.find_unused_parameters) {
+    throw UsageError(
+        "dist.reducer: fused cannot find unused parameters; set it to c10d, or "
+        "dist.find_unused_parameters: false");
+  }
+  if (config.reducer != Reducer::kAuto) return config.reducer == Reducer::kFused;
+  return device.is_cuda() && !config.find_unused_parameters;
+}
+
 }  // namespace
 
 class DataParallel::Impl {
@@ -43,17 +54,19 @@ class DataParallel::Impl {
   std::vector<at::Tensor> empty_buckets() const;
 
  private:
-  void refuse_unused() const;
+  [[noreturn]] void refuse_unused() const;
+  bool has_all_gradients() const;
 
-  const bool find_unused_, bf16_;
+  const bool find_unused_, as_bf16_;
   std::vector<std::string> names_;
   std::vector<at::Tensor> parameters_;
+  std::unique_ptr<FusedReducer> fused_;  // one of the two
   std::unique_ptr<c10d::Reducer> reducer_;
   bool is_first_ = true;
 };
 
 DataParallel::Impl::Impl(const torch::nn::Module& model, C10dGroup& group, const DistConfig& config)
-    : find_unused_(config.find_unused_parameters), bf16_(config.bf16_gradients) {
+    : find_unused_(config.find_unused_parameters), as_bf16_(config.bf16_gradients) {
   for (const auto& entry : model.named_parameters()) {
     if (!entry.value().requires_grad()) continue;
     names_.push_back(entry.key());
@@ -62,25 +75,36 @@ DataParallel::Impl::Impl(const torch::nn::Module& model, C10dGroup& group, const
   const std::vector<bool> dense(parameters_.size(), false);
   auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(
       parameters_, {c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap}, dense));
-  std::ranges::reverse(buckets);  // about the order of the backward pass; the true one is learnt
+  std::ranges::reverse(buckets);  // about the order of the backward pass
+  if (is_fused(config, parameters_.front().device())) {
+    fused_ = std::make_unique<FusedReducer>(parameters_, buckets, group.c10d(), as_bf16_);
+    return;
+  }
+  // Which learns the true order in the first step.
   reducer_ = std::make_unique<c10d::Reducer>(
       parameters_, std::move(buckets), group.c10d(), dense, c10d::kDefaultBucketBytesCap,
       find_unused_, /*gradient_as_bucket_view=*/true, std::unordered_map<size_t, std::string>{},
       c10d::kDefaultFirstBucketBytes, /*skip_all_reduce_unused_params=*/false,
       /*use_python_reducer=*/false, std::vector<int64_t>{});
-  if (bf16_) {
-    reducer_->register_comm_hook(std::make_unique<Bf16Mean>(group.c10d()));
-  }
+  if (as_bf16_) reducer_->register_comm_hook(std::make_unique<Bf16Mean>(group.c10d()));
 }
 
 void DataParallel::Impl::backward(const at::Tensor& loss) {
+  if (fused_) {
+    if (!fused_->backward(loss)) refuse_unused();
+    return;
+  }
   reducer_->rebuild_buckets();
   reducer_->prepare_for_backward(find_unused_ ? std::vector<at::Tensor>{loss}
                                               : std::vector<at::Tensor>{});
   loss.backward();
   // The reducer would notice in the next step, and could not name them all.
-  if (is_first_ && !find_unused_) refuse_unused();
+  if (is_first_ && !find_unused_ && !has_all_gradients()) refuse_unused();
   is_first_ = false;
+}
+
+bool DataParallel::Impl::has_all_gradients() const {
+  return std::ranges::all_of(parameters_, [](const at::Tensor& p) { return p.grad().defined(); });
 }
 
 void DataParallel::Impl::refuse_unused() const {
@@ -88,16 +112,16 @@ void DataParallel::Impl::refuse_unused() const {
   for (size_t i = 0; i < names_.size(); ++i) {
     if (!parameters_[i].grad().defined()) unused.push_back(names_[i]);
   }
-  if (unused.empty()) return;
   throw Error(concat("these parameters take no part in the loss: ", join(unused, ", "),
                      "; freeze them, or set dist.find_unused_parameters=true"));
 }
 
 std::vector<at::Tensor> DataParallel::Impl::empty_buckets() const {
+  if (fused_) return fused_->empty_buckets();
   std::vector<at::Tensor> buckets;
   for (const c10d::GradBucket& bucket : reducer_->get_grad_buckets(/*return_zero_tensors=*/true)) {
     const at::Tensor& zeros = bucket.getBuffer();
-    buckets.push_back(bf16_ ? zeros.to(at::kBFloat16) : zeros);
+    buckets.push_back(as_bf16_ ? zeros.to(at::kBFloat16) : zeros);
   }
   return buckets;
 }

@@ -46,6 +46,10 @@ c10::Device choose_device(const std::string& name, int local_rank) {
         digits.find_first_not_of("0123456789") != std::string::npos || std::stoll(digits) >= gpus) {
       throw UsageError(concat("device: there is no ", name, "; GPUs are numbered from cuda:0"));
     }
+    if (local_rank > 0) {
+      throw UsageError(concat("device: ", name, " is one GPU, and this is process ", local_rank + 1,
+                              " of this machine; device: cuda gives each its own"));
+    }
     index = std::stoll(digits);
   }
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};

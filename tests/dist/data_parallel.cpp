@@ -12,6 +12,9 @@ namespace {
 
 using vim::dist::DataParallel;
 using vim::dist::ProcessGroup;
+using vim::dist::Reducer;
+
+constexpr Reducer kReducers[] = {Reducer::kC10d, Reducer::kFused};
 
 // Two layers of more than a bucket each (1 MB first, 25 MB later), so that several are reduced.
 struct Net : torch::nn::Module {
@@ -77,23 +80,30 @@ bool trains_like_one(ProcessGroup& group, const vim::dist::DistConfig& config, i
 }  // namespace
 
 TEST_CASE("Gradients of 2, 3 and 4 ranks are those of one process with the whole batch") {
-  for (const int size : {2, 3, 4}) {
-    CAPTURE(size);
-    CHECK(vim::test::failed_ranks(size, [](ProcessGroup& group) {
-            return trains_like_one(group, {}, /*parts=*/1, 1e-5);
-          }) == 0);
+  for (const Reducer reducer : kReducers) {
+    for (const int size : {2, 3, 4}) {
+      CAPTURE(reducer, size);
+      CHECK(vim::test::failed_ranks(size, [&](ProcessGroup& group) {
+              return trains_like_one(group, {.reducer = reducer}, /*parts=*/1, 1e-5);
+            }) == 0);
+    }
   }
 }
 
 TEST_CASE("Gradients accumulate before they are reduced") {
-  CHECK(vim::test::failed_ranks(2, [](ProcessGroup& group) {
-          return trains_like_one(group, {}, /*parts=*/3, 1e-5);
-        }) == 0);
+  for (const Reducer reducer : kReducers) {
+    CAPTURE(reducer);
+    CHECK(vim::test::failed_ranks(2, [&](ProcessGroup& group) {
+            return trains_like_one(group, {.reducer = reducer}, /*parts=*/3, 1e-5);
+          }) == 0);
+  }
 }
 
 TEST_CASE("As bfloat16 they agree to its eight bits, and not better") {
+  const auto reducer = GENERATE(values({Reducer::kC10d, Reducer::kFused}));
   vim::dist::DistConfig config;
   config.bf16_gradients = true;
+  config.reducer = reducer;
   const auto run = [&](double tolerance) {
     return vim::test::failed_ranks(2, [&](ProcessGroup& group) {
       return trains_like_one(group, config, /*parts=*/1, tolerance);
@@ -104,13 +114,15 @@ TEST_CASE("As bfloat16 they agree to its eight bits, and not better") {
 }
 
 TEST_CASE("What travels is every gradient once, in several buckets, half of it as bfloat16") {
+  const auto reducer = GENERATE(values({Reducer::kC10d, Reducer::kFused}));
   for (const bool bf16 : {false, true}) {
-    CAPTURE(bf16);
-    CHECK(vim::test::failed_ranks(2, [bf16](ProcessGroup& group) {
+    CAPTURE(reducer, bf16);
+    CHECK(vim::test::failed_ranks(2, [&](ProcessGroup& group) {
             Net net;
             net.spare.set_requires_grad(false);
             vim::dist::DistConfig config;
             config.bf16_gradients = bf16;
+            config.reducer = reducer;
             DataParallel parallel(net, group, config);
             for (int64_t step = 0; step < 2; ++step) parallel.backward(net.loss(whole_batch(step)));
             const auto buckets = parallel.empty_buckets();
@@ -135,12 +147,26 @@ TEST_CASE("A parameter outside of the loss is refused by name, or looked for") {
           config.find_unused_parameters = true;
           return step(group, config);
         }) == 0);
-  CHECK(vim::test::failed_ranks(2, [&](ProcessGroup& group) {
-          try {
-            step(group, {});
-          } catch (const vim::Error& refusal) {
-            return std::string(refusal.what()).find("in the loss: spare;") != std::string::npos;
-          }
-          return false;
-        }) == 0);
+  for (const Reducer reducer : kReducers) {
+    CAPTURE(reducer);
+    CHECK(vim::test::failed_ranks(2, [&](ProcessGroup& group) {
+            try {
+              step(group, {.reducer = reducer});
+            } catch (const vim::Error& refusal) {
+              return std::string(refusal.what()).find("in the loss: spare;") != std::string::npos;
+            }
+            return false;
+          }) == 0);
+  }
+}
+
+TEST_CASE("A reducer that cannot find unused parameters is not asked to") {
+  CHECK(
+      vim::test::failed_ranks(2, [&](ProcessGroup& group) {
+        Net net;
+        CHECK_THROWS_AS(
+            DataParallel(net, group, {.find_unused_parameters = true, .reducer = Reducer::kFused}),
+            vim::UsageError);
+        return true;
+      }) == 0);
 }

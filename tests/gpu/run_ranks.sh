@@ -50,7 +50,7 @@ bf16() {
 }
 recorded() {  # the same bits, with drop path and clipping
   local key
-  for key in train.precision=fp32 train.precision=bf16 dist.bf16_gradients=true; do
+  for key in train.precision=fp32 train.precision=bf16 dist.bf16_gradients=true dist.reducer=c10d; do
     expect 0 train --output "$scratch/recorded.$key" "${two[@]}" --set $key
     expect 0 train --output "$scratch/unrecorded.$key" "${two[@]}" --set $key --set train.cuda_graph=false
     compare_runs "$scratch/recorded.$key" "$scratch/unrecorded.$key" 0 0
@@ -91,7 +91,7 @@ faults() {  # killed, stopped, an image that cannot be read: after the step is r
   VIM_TEST_RANKS=2 VIM_TEST_EPOCHS=6 bash "$bundle/cli/faults.sh" "$bin" 3
 }
 fashion_mnist() {
-  local run processes options=(--config "$bundle/configs/fashion_mnist_gpu.yaml" --set "data.root=$bundle/fashion-mnist"
+  local processes options=(--config "$bundle/configs/fashion_mnist_gpu.yaml" --set "data.root=$bundle/fashion-mnist"
     --set train.epochs=3)
   [[ -d $bundle/fashion-mnist ]] || { echo "no data"; return 0; }
   for processes in 1 2; do
@@ -106,11 +106,14 @@ assert abs(one["top1"] - two["top1"]) < 2, (one, two)
 PYTHON
 }
 bench() {  # 1.95 times the images of one GPU
-  local options=(--set data.root=/nowhere --set ema.enabled=true --set train.precision=bf16 --batch 128 --seconds 3)
+  local key options=(--set data.root=/nowhere --set ema.enabled=true --set train.precision=bf16 --batch 128 --seconds 3)
   timeout -k 5 120 "$bin/vim-bench" ddp --config "$bundle"/configs/vim_{tiny,small}.yaml "${options[@]}" \
     --json "$results/ddp.json" || fail "vim-bench ddp"
-  timeout -k 5 60 "$bin/vim-bench" ddp --config "$bundle/configs/vim_tiny.yaml" "${options[@]}" \
-    --set train.cuda_graph=false --json "$results/ddp_unrecorded.json" || fail "vim-bench ddp, not recorded"
+  for key in dist.reducer=c10d train.cuda_graph=false; do
+    echo "$key"
+    timeout -k 5 60 "$bin/vim-bench" ddp --config "$bundle/configs/vim_tiny.yaml" "${options[@]}" \
+      --set $key --json "$results/ddp_$key.json" || fail "vim-bench ddp, $key"
+  done
   python3 - "$results/ddp.json" <<'PYTHON'
 import json, sys
 for result in json.load(open(sys.argv[1])):

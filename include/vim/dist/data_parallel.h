@@ -15,8 +15,9 @@ class Module;
 
 namespace vim::dist {
 
-// c10d's reducer over a model's parameters: buckets in the order in which gradients become ready,
-// reduced while the backward pass goes on; the gradients are views of the buckets.
+// A reducer over a model's parameters, c10d's or our own (DistConfig::reducer): buckets about in
+// the order in which gradients become ready, reduced while the backward pass goes on; the gradients
+// are views of the buckets.
 class DataParallel {
  public:
   // In a world of more than one. All ranks' models have the same parameters in the same order; both
