@@ -130,6 +130,36 @@ void add_unpack(CLI::App& app) {
   sub->callback([=] { vim::data::unpack(*command); });
 }
 
+void add_index(CLI::App& app) {
+  auto* sub = app.add_subcommand("index", "List an image folder or tar shards once and for all");
+  struct Options {
+    std::string root, format = "image_folder";
+    std::optional<std::string> train_shards, val_shards, output;
+  };
+  const auto options = std::make_shared<Options>();
+  sub->footer(
+      "Data are then opened from train.vimindex and val.vimindex, as long as folders and shards "
+      "stay as they are.");
+  sub->add_option("DIR", options->root, "data.root")->required()->check(CLI::ExistingDirectory);
+  sub->add_option("--format", options->format, "data.format: image_folder or webdataset")
+      ->check(CLI::IsMember({"image_folder", "webdataset"}))
+      ->capture_default_str();
+  sub->add_option("--train-shards", options->train_shards, "data.train_shards");
+  sub->add_option("--val-shards", options->val_shards, "data.val_shards");
+  sub->add_option("--output", options->output,
+                  "Folder for the two files, then data.index; DIR where it is not given");
+  sub->callback([=] {
+    vim::data::IndexCommand command;
+    command.data.root = options->root;
+    command.data.format = options->format == "webdataset" ? vim::data::Format::kWebdataset
+                                                          : vim::data::Format::kImageFolder;
+    command.data.train_shards = options->train_shards;
+    command.data.val_shards = options->val_shards;
+    command.output = options->output.value_or(options->root);
+    vim::data::index(command);
+  });
+}
+
 void add_list(CLI::App& app) {
   auto* sub = app.add_subcommand("list", "Name, class and size of every image of a packed file");
   const auto file = std::make_shared<std::string>();
@@ -163,6 +193,7 @@ int run(int argc, char** argv) {
   add_stats(app);
   add_pack(app);
   add_unpack(app);
+  add_index(app);
   add_list(app);
   add_bench(app);
   vim::watch_stop_signals();

@@ -6,10 +6,11 @@
 
 namespace vim::data {
 
-at::Tensor BatchBuffers::take(at::IntArrayRef shape) {
+at::Tensor BatchBuffers::pixels(at::IntArrayRef shape) {
   const auto options = at::TensorOptions(at::kByte).pinned_memory(pinned_);
   // Pinned memory is kept by torch's allocator, which knows the copies that still read it.
   if (pinned_) return at::empty(shape, options);
+  const std::lock_guard lock(mutex_);
   const auto free = std::ranges::find_if(buffers_, [&](const at::Tensor& buffer) {
     return buffer.sizes() == shape && buffer.storage().use_count() == 1;
   });
@@ -17,6 +18,10 @@ at::Tensor BatchBuffers::take(at::IntArrayRef shape) {
   const at::Tensor buffer = at::empty(shape, options);
   if (buffers_.size() < limit_) buffers_.push_back(buffer);
   return buffer.alias();
+}
+
+at::Tensor BatchBuffers::numbers(int64_t count) const {
+  return at::empty({count}, at::TensorOptions(at::kLong).pinned_memory(pinned_));
 }
 
 }  // namespace vim::data

@@ -57,7 +57,7 @@ class Cifar : public Dataset {
 
   int64_t size() const override { return static_cast<int64_t>(records_.size() / record()); }
 
-  Sample get(int64_t id) const override {
+  Sample read(int64_t id) const override {
     const char* labels = records_.data() + static_cast<size_t>(id) * record();
     auto* pixels = reinterpret_cast<uchar*>(const_cast<char*>(labels + variant_.labels));
     std::vector<cv::Mat> planes;

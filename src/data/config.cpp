@@ -12,16 +12,37 @@ void describe(config::Visitor& v, DataConfig& c) {
     "image_folder: "
     "train/<class>/ and val/<class>/ with JPEG and PNG files. cifar: the binary version of "
     "CIFAR-10 "
-    "or CIFAR-100. packed: train.vimpack and val.vimpack, as `vim-data pack` writes them.");
+    "or CIFAR-100. packed: train.vimpack and val.vimpack, as `vim-data pack` writes them. "
+    "webdataset: tar files of images (jpg, jpeg, png), each beside a label: cls, a number; txt, a "
+    "number or a class's name; json, either, or an object with it at \"label\". Numbers are named "
+    "by a line each of classes.txt, where the folder has one.");
   v("root", c.root, "Folder with the images.", config::not_empty);
+  v("train_shards", c.train_shards,
+    "webdataset: the training files below root, with {000..146}, {a,b}, *, ? and [a-z]; auto: "
+    "train/*.tar or *train*.tar.");
+  v("val_shards", c.val_shards, "The same for evaluation; auto: val/*.tar or *val*.tar.");
+  v("shuffle_window", c.shuffle_window,
+    "webdataset: shards come in random order, and so many images, from 64 places of that order, "
+    "are mixed at a time; auto: 16384. As many as there are, or more, is a full shuffle, for disks "
+    "to which all places are near.",
+    at_least(1));
+  v("index", c.index,
+    "image_folder, webdataset: folder with train.vimindex and val.vimindex, as `vim-data index` "
+    "writes them, which save listing and scanning; auto: root, where they are there.");
   v("channels", c.channels, "3 (RGB; grey images are repeated) or 1 (grey).",
     config::between(1, 3));
+  v("exif_transpose", c.exif_transpose,
+    "Turn photographs upright as their EXIF data say; off in torchvision and timm.");
   v("batch_size", c.batch_size,
     "Images a process and batch; train.accumulation batches make a step.", at_least(1));
   v("eval_batch_size", c.eval_batch_size, "The same in evaluation; auto: batch_size.", at_least(1));
-  v("workers", c.workers, "Threads that read and transform images; auto: one a core.",
+  v("workers", c.workers,
+    "Threads that read and transform images; auto: one for each core that the process may use.",
     config::between(1, 1024));
-  v("prefetch", c.prefetch, "Batches that are ready or in work.", config::between(1, 1024));
+  v("prefetch", c.prefetch,
+    "Batches that are ready or in work; auto: as many as keep the workers busy with two ready, in "
+    "an eighth of the free memory at most.",
+    config::between(1, 1024));
   v("on_error", c.on_error,
     "On an image that cannot be read: stop; or skip it, with a count: training takes the next "
     "one.");

@@ -1,9 +1,13 @@
-// Exif 2.3: an APP1 segment with a TIFF file, in whose first directory the tag 0x0112 is.
+// Exif 2.3: an APP1 segment with a TIFF file, in whose first directory the tag 0x0112 is. In a PNG
+// the TIFF file is the chunk eXIf.
 #include "data/exif.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <opencv2/core.hpp>
 #include <optional>
+
+#include "data/codecs.h"
 
 namespace vim::data {
 namespace {
@@ -44,9 +48,7 @@ std::optional<uint32_t> orientation_in_tiff(std::string_view tiff) {
   return std::nullopt;
 }
 
-}  // namespace
-
-int exif_orientation(std::string_view jpeg) {
+std::optional<uint32_t> orientation_in_jpeg(std::string_view jpeg) {
   const Numbers numbers(jpeg, /*little=*/false);
   size_t at = 2;
   while (numbers.at(at, 1) == 0xffU) {
@@ -54,25 +56,63 @@ int exif_orientation(std::string_view jpeg) {
     if (!length || *marker == kStartOfScan) break;
     std::string_view body = jpeg.substr(at + 4, *length < 2 ? 0 : *length - 2);
     if (*marker == kApp1 && body.starts_with("Exif\0\0"sv)) {
-      const uint32_t found = orientation_in_tiff(body.substr(6)).value_or(1);
-      return found >= 1 && found <= 8 ? static_cast<int>(found) : 1;
+      return orientation_in_tiff(body.substr(6));
     }
     at += size_t{2} + *length;
   }
-  return 1;
+  return std::nullopt;
+}
+
+std::optional<uint32_t> orientation_in_png(std::string_view png) {
+  constexpr size_t kSignature = 8, kLengthAndKind = 8, kChecksum = 4;
+  const Numbers numbers(png, /*little=*/false);
+  size_t at = kSignature;
+  while (const auto length = numbers.at(at, 4)) {
+    const std::string_view chunk = png.substr(std::min(png.size(), at + 4));
+    if (chunk.starts_with("eXIf")) return orientation_in_tiff(chunk.substr(4, *length));
+    at += kLengthAndKind + *length + kChecksum;
+  }
+  return std::nullopt;
+}
+
+// How a stored image becomes upright: first transposed, then mirrored.
+struct Turn {
+  bool transposed, left_right, top_bottom;
+};
+
+Turn turn(int orientation) {
+  constexpr bool kLeftRight[] = {false, true, true, false, false, true, true, false};
+  constexpr bool kTopBottom[] = {false, false, true, true, false, false, true, true};
+  return {orientation >= 5, kLeftRight[orientation - 1], kTopBottom[orientation - 1]};
+}
+
+}  // namespace
+
+int exif_orientation(std::string_view bytes) {
+  const auto found = is_png(bytes) ? orientation_in_png(bytes) : orientation_in_jpeg(bytes);
+  return found && *found >= 1 && *found <= 8 ? static_cast<int>(*found) : 1;
 }
 
 cv::Mat upright(const cv::Mat& image, int orientation) {
-  cv::Mat out = image;
-  if (orientation >= 5) cv::transpose(image, out);
-  // Mirrored left and right, both ways, or top and bottom.
-  constexpr int kNone = 2;
-  constexpr int kFlip[] = {kNone, 1, -1, 0, kNone, 1, -1, 0};
-  const int flip = kFlip[orientation - 1];
-  if (flip == kNone) return out;
+  const Turn t = turn(orientation);
+  cv::Mat turned = image;
+  if (t.transposed) cv::transpose(image, turned);
+  if (!t.left_right && !t.top_bottom) return turned;
   cv::Mat flipped;
-  cv::flip(out, flipped, flip);
+  cv::flip(turned, flipped, t.left_right && t.top_bottom ? -1 : t.left_right ? 1 : 0);
   return flipped;
+}
+
+cv::Size upright(cv::Size image, int orientation) {
+  return turn(orientation).transposed ? cv::Size(image.height, image.width) : image;
+}
+
+cv::Rect stored_part(cv::Rect part, cv::Size image, int orientation) {
+  const Turn t = turn(orientation);
+  const cv::Size size = upright(image, orientation);
+  if (t.left_right) part.x = size.width - part.x - part.width;
+  if (t.top_bottom) part.y = size.height - part.y - part.height;
+  return t.transposed ? cv::Rect(part.y, part.x, part.height, part.width) : part;
 }
 
 }  // namespace vim::data

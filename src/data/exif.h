@@ -1,4 +1,4 @@
-// The one thing of a JPEG's EXIF data that matters here.
+// The one thing of a photograph's EXIF data that matters here.
 #pragma once
 
 #include <opencv2/core/mat.hpp>
@@ -6,10 +6,15 @@
 
 namespace vim::data {
 
-// How the camera was held, 1 (upright) to 8; 1 where the file does not say, or not readably.
-int exif_orientation(std::string_view jpeg);
+// How the camera was held, 1 (upright) to 8; 1 where the file, a JPEG or PNG, does not say, or not
+// readably.
+int exif_orientation(std::string_view bytes);
 
 // The image turned and mirrored so that it is upright.
 cv::Mat upright(const cv::Mat& image, int orientation);
+cv::Size upright(cv::Size image, int orientation);
+
+// Where a part of the upright image is in the image of that size as it is stored.
+cv::Rect stored_part(cv::Rect part, cv::Size image, int orientation);
 
 }  // namespace vim::data

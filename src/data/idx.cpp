@@ -134,7 +134,7 @@ class IdxDataset : public Dataset {
 
   int64_t size() const override { return images_.shape[0]; }
 
-  Sample get(int64_t id) const override {
+  Sample read(int64_t id) const override {
     const auto [height, width] = image_size();
     const uint8_t* pixels = images_.values.data() + id * height * width;
     const cv::Mat image(static_cast<int>(height), static_cast<int>(width), CV_8UC1,

@@ -1,6 +1,9 @@
 #include "vim/data/image.h"
 
+#include <utility>
+
 #include "data/codecs.h"
+#include "data/exif.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
@@ -60,18 +63,32 @@ cv::Mat decode_image(std::string_view bytes, int channels) {
   throw Error("neither a JPEG nor a PNG by its first bytes");
 }
 
-cv::Mat read_image(const std::filesystem::path& path, int channels) {
-  const std::string bytes = read_file(path);
+cv::Mat read_image(const std::filesystem::path& path, const ReadOptions& options) {
+  std::string bytes = read_file(path);
   try {
-    return decode_image(bytes, channels);
+    Sample sample = sample_of(std::move(bytes), options);
+    decode(sample);
+    return sample.image;
   } catch (const Error& error) {
     throw Error(concat(path.string(), ": ", error.what()));
   }
 }
 
+Sample sample_of(std::string bytes, const ReadOptions& options) {
+  Sample sample;
+  sample.channels = options.channels;
+  if (options.exif_transpose) sample.orientation = exif_orientation(bytes);
+  if (is_jpeg(bytes)) {
+    sample.jpeg = std::move(bytes);
+  } else {
+    sample.image = upright(decode_image(bytes, options.channels), sample.orientation);
+  }
+  return sample;
+}
+
 void decode(Sample& sample) {
   if (sample.jpeg.empty()) return;
-  sample.image = decode_image(sample.jpeg, sample.channels);
+  sample.image = upright(decode_image(sample.jpeg, sample.channels), sample.orientation);
   sample.jpeg.clear();
 }
 

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <map>
 
-#include "data/codecs.h"
 #include "data/datasets.h"
+#include "data/listing.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/log.h"
@@ -37,114 +37,143 @@ bool is_hidden(const fs::path& path) {
   return path.filename().native().starts_with('.');
 }
 
-struct Listing {
+struct Entries {
   std::vector<std::string> folders, files;  // names, in the order of their bytes
 };
 
-class ImageFolder : public Dataset {
+Entries entries_of(const fs::path& folder) {
+  Entries found;
+  try {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (is_hidden(entry.path())) continue;
+      auto& names = entry.is_directory() ? found.folders : found.files;
+      names.push_back(entry.path().filename().string());
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw Error(concat(folder.string(), ": cannot be listed: ", error.code().message()));
+  }
+  std::ranges::sort(found.folders);
+  std::ranges::sort(found.files);
+  return found;
+}
+
+// Walks through the folders of a split; each becomes a container.
+class Walk {
  public:
-  ImageFolder(const fs::path& root, Split split, int channels)
-      : folder_(root / (split == Split::kTrain ? "train" : "val")), channels_(channels) {
-    if (!fs::is_directory(folder_)) {
-      throw Error(concat(folder_.string(), ": there is no such folder; data.root is to hold ",
-                         folder_.filename().string(), "/<class>/<image>"));
+  explicit Walk(const fs::path& root) : root_(root) {
+    if (!fs::is_directory(root_)) {
+      throw Error(concat(root_.string(), ": there is no such folder; data.root is to hold ",
+                         root_.filename().string(), "/<class>/<image>"));
     }
-    classes_ = list(folder_).folders;
-    if (classes_.empty()) {
-      throw Error(concat(folder_.string(), ": has no class folders; put the images into ",
-                         folder_.string(), "/<class>/"));
+    add_container(stat_container(root_, ""));  // so that an index knows of new classes
+    parts_.classes = entries_of(root_).folders;
+    if (parts_.classes.empty()) {
+      throw Error(concat(root_.string(), ": has no class folders; put the images into ",
+                         root_.string(), "/<class>/"));
     }
-    for (const std::string& name : classes_) add_class(name);
-    names_.shrink_to_fit();
-    starts_.shrink_to_fit();
-    report_left_out();
-  }
-
-  int64_t size() const override { return static_cast<int64_t>(starts_.size()); }
-
-  Sample get(int64_t id) const override { return {read_image(path(id), channels_), label(id), id}; }
-
-  Sample read(int64_t id) const override {
-    std::string bytes = read_file(path(id));
-    if (!is_jpeg(bytes)) return get(id);
-    return {{}, label(id), id, std::move(bytes), channels_};
-  }
-
-  std::string name(int64_t id) const override { return path(id).string(); }
-
-  const std::vector<std::string>& classes() const override { return classes_; }
-
- private:
-  static Listing list(const fs::path& folder) {
-    Listing found;
-    try {
-      for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-        if (is_hidden(entry.path())) continue;
-        auto& names = entry.is_directory() ? found.folders : found.files;
-        names.push_back(entry.path().filename().string());
-      }
-    } catch (const fs::filesystem_error& error) {
-      throw Error(concat(folder.string(), ": cannot be listed: ", error.code().message()));
-    }
-    std::ranges::sort(found.folders);
-    std::ranges::sort(found.files);
-    return found;
-  }
-
-  // Files by the folder they are in, a path from the class folder on that is empty or ends in '/'.
-  using Tree = std::map<std::string, std::vector<std::string>>;
-
-  void walk(const fs::path& class_folder, const std::string& below, Tree& tree) const {
-    Listing found = list(class_folder / below);
-    tree[below] = std::move(found.files);
-    for (const std::string& name : found.folders) walk(class_folder, below + name + "/", tree);
-  }
-
-  void add_class(const std::string& class_name) {
-    Tree tree;
-    walk(folder_ / class_name, "", tree);
-    first_of_class_.push_back(size());
-    for (const auto& [below, files] : tree) {
-      for (const std::string& name : files) {
-        const std::string extension = lower_extension(name);
-        if (contains(kOther, extension)) ++left_out_[extension];
-        if (!contains(kDecoded, extension)) continue;
-        starts_.push_back(names_.size());
-        names_.append(below).append(name).push_back('\0');
-      }
-    }
-    if (size() == first_of_class_.back()) {
-      throw Error(concat((folder_ / class_name).string(),
-                         ": this class has no JPEG or PNG file; add some or remove the folder"));
-    }
-  }
-
-  void report_left_out() const {
+    for (const std::string& name : parts_.classes) add_class(name);
     for (const auto& [extension, count] : left_out_) {
-      log::warning(concat(folder_.string(), ": ", with_separators(count), " ", extension,
+      log::warning(concat(root_.string(), ": ", with_separators(count), " ", extension,
                           " files are left out; only JPEG and PNG are read"));
     }
   }
 
-  int64_t label(int64_t id) const {
-    return std::ranges::upper_bound(first_of_class_, id) - first_of_class_.begin() - 1;
+  ListingParts take() { return std::move(parts_); }
+
+ private:
+  struct Folder {
+    Container container;
+    std::vector<std::string> files;
+  };
+  // By path; a path ends in '/', so that they are in the order of os.walk's sorted folders.
+  using Tree = std::map<std::string, Folder>;
+
+  void walk(const std::string& path, Tree& tree) const {
+    const Container container = stat_container(root_, path);
+    Entries found = entries_of(root_ / path);
+    tree[path] = {container, std::move(found.files)};
+    for (const std::string& name : found.folders) walk(path + name + "/", tree);
   }
 
-  fs::path path(int64_t id) const { return folder_ / classes_[label(id)] / &names_[starts_[id]]; }
+  void add_class(const std::string& name) {
+    Tree tree;
+    walk(name + "/", tree);
+    const int64_t before = parts_.images;
+    for (const auto& [path, folder] : tree) {
+      add_container(folder.container);
+      for (const std::string& file : folder.files) {
+        const std::string extension = lower_extension(file);
+        if (contains(kOther, extension)) ++left_out_[extension];
+        if (contains(kDecoded, extension)) parts_.add_image(file);
+      }
+    }
+    if (parts_.images == before) {
+      throw Error(concat((root_ / name).string(),
+                         ": this class has no JPEG or PNG file; add some or remove the folder"));
+    }
+    ++label_;
+  }
+
+  void add_container(Container container) {
+    container.label = label_;
+    container.first = parts_.images;
+    parts_.containers.push_back(std::move(container));
+  }
+
+  fs::path root_;
+  uint32_t label_ = 0;
+  ListingParts parts_;
+  std::map<std::string, int64_t> left_out_;
+};
+
+class ImageFolder : public Dataset {
+ public:
+  ImageFolder(const fs::path& folder, const fs::path& index, const ReadOptions& options)
+      : folder_(folder),
+        options_(options),
+        listing_(indexed_or(index, folder, {}, [&] { return Walk(folder).take(); })) {}
+
+  int64_t size() const override { return listing_->size(); }
+
+  Sample read(int64_t id) const override {
+    const Container& container = listing_->container_of(id);
+    const fs::path path = path_in(container, id);
+    std::string bytes = read_file(path);
+    try {
+      Sample sample = sample_of(std::move(bytes), options_);
+      sample.label = container.label;
+      sample.id = id;
+      return sample;
+    } catch (const Error& error) {
+      throw Error(concat(path.string(), ": ", error.what()));
+    }
+  }
+
+  std::string name(int64_t id) const override {
+    return path_in(listing_->container_of(id), id).string();
+  }
+
+  const std::vector<std::string>& classes() const override { return listing_->classes(); }
+
+ private:
+  fs::path path_in(const Container& container, int64_t id) const {
+    return folder_ / container.path / listing_->name(id);
+  }
 
   fs::path folder_;
-  int channels_;
-  std::vector<std::string> classes_;
-  std::vector<int64_t> first_of_class_;
-  std::string names_;             // of all files, each from its class folder on, each ended by a 0
-  std::vector<uint64_t> starts_;  // in names_
-  std::map<std::string, int64_t> left_out_;
+  ReadOptions options_;
+  std::unique_ptr<const Listing> listing_;
 };
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_image_folder(const fs::path& root, Split split, int channels) {
-  return std::make_unique<ImageFolder>(root, split, channels);
+ListingParts list_image_folder(const fs::path& root, Split split) {
+  return Walk(root / split_name(split)).take();
+}
+
+std::unique_ptr<Dataset> open_image_folder(const fs::path& root, Split split,
+                                           const ReadOptions& options, const fs::path& index) {
+  return std::make_unique<ImageFolder>(root / split_name(split), index, options);
 }
 
 }  // namespace vim::data

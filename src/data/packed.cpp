@@ -1,15 +1,8 @@
 #include "data/packed.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
 #include <cstring>
 
-#include "data/codecs.h"
 #include "data/datasets.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
@@ -36,51 +29,23 @@ uint64_t footer_hash(const PackFooter& footer) {
   return hash64(&footer, offsetof(PackFooter, hash));
 }
 
-// Read-only, for as long as the process likes.
-std::string_view map_file(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0)
-    throw Error(concat(path.string(), ": cannot be opened: ", std::strerror(errno)));
-  struct stat status {};
-  const bool known = ::fstat(descriptor, &status) == 0;
-  const auto size = static_cast<size_t>(status.st_size);
-  void* const data =
-      known && size > 0 ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0) : MAP_FAILED;
-  const int reason = errno;
-  ::close(descriptor);
-  if (data == MAP_FAILED) {
-    throw Error(concat(path.string(),
-                       ": cannot be mapped: ", size == 0 ? "it is empty" : std::strerror(reason)));
-  }
-  return {static_cast<const char*>(data), size};
-}
-
 }  // namespace
 
-PackedFile::PackedFile(const fs::path& path) : path_(path), bytes_(map_file(path)) {
-  try {
-    if (!bytes_.starts_with(kMagic)) fail("is no packed file");
-    if (bytes_.size() < kMagic.size() + sizeof footer_) fail("ends too early");
-    const uint64_t end = bytes_.size() - sizeof footer_;
-    std::memcpy(&footer_, bytes_.data() + end, sizeof footer_);
-    if (footer_.hash != footer_hash(footer_)) fail("ends too early, or its end is damaged");
-    if (footer_.version != 1) fail("was written by a newer version");
-    const PackFooter& f = footer_;
-    if (f.index > end || f.images > (end - f.index) / sizeof(PackEntry) || f.classes > end ||
-        hash64(bytes_.data() + f.index, end - f.index) != f.index_hash) {
-      fail("its index is damaged");
-    }
-    for (uint64_t at = f.classes; at < end; at += classes_.back().size() + 1) {
-      classes_.emplace_back(text_at(at));
-    }
-  } catch (...) {
-    ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
-    throw;
+PackedFile::PackedFile(const fs::path& path) : path_(path), file_(path), bytes_(file_.bytes()) {
+  if (!bytes_.starts_with(kMagic)) fail("is no packed file");
+  if (bytes_.size() < kMagic.size() + sizeof footer_) fail("ends too early");
+  const uint64_t end = bytes_.size() - sizeof footer_;
+  std::memcpy(&footer_, bytes_.data() + end, sizeof footer_);
+  if (footer_.hash != footer_hash(footer_)) fail("ends too early, or its end is damaged");
+  if (footer_.version != 1) fail("was written by a newer version");
+  const PackFooter& f = footer_;
+  if (f.index > end || f.images > (end - f.index) / sizeof(PackEntry) || f.classes > end ||
+      hash64(bytes_.data() + f.index, end - f.index) != f.index_hash) {
+    fail("its index is damaged");
   }
-}
-
-PackedFile::~PackedFile() {
-  ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
+  for (uint64_t at = f.classes; at < end; at += classes_.back().size() + 1) {
+    classes_.emplace_back(text_at(at));
+  }
 }
 
 void PackedFile::fail(std::string_view reason) const {
@@ -164,7 +129,8 @@ namespace {
 
 class Packed : public Dataset {
  public:
-  Packed(const fs::path& path, int channels) : path_(path), file_(path), channels_(channels) {
+  Packed(const fs::path& path, const ReadOptions& options)
+      : path_(path), file_(path), options_(options) {
     for (int64_t i = 0; i < file_.size(); ++i) {
       if (file_.entry(i).label >= file_.classes().size()) {
         throw Error(concat(path.string(), ": image ", i, " has a label without a class"));
@@ -174,23 +140,19 @@ class Packed : public Dataset {
 
   int64_t size() const override { return file_.size(); }
 
-  Sample get(int64_t id) const override {
-    Sample sample = read(id);
-    try {
-      decode(sample);
-    } catch (const Error& error) {
-      throw Error(concat(name(id), ": ", error.what()));
-    }
-    return sample;
-  }
-
   Sample read(int64_t id) const override {
     const PackEntry entry = file_.entry(id);
     try {
       const std::string_view bytes = file_.record(id);
-      if (entry.channels != 0) return {pixels(entry, bytes), entry.label, id};
-      if (is_jpeg(bytes)) return {{}, entry.label, id, std::string(bytes), channels_};
-      return {decode_image(bytes, channels_), entry.label, id};
+      Sample sample;
+      if (entry.channels != 0) {
+        sample.image = pixels(entry, bytes);
+      } else {
+        sample = sample_of(std::string(bytes), options_);
+      }
+      sample.label = entry.label;
+      sample.id = id;
+      return sample;
     } catch (const Error& error) {
       throw Error(concat(name(id), ": ", error.what()));
     }
@@ -206,19 +168,20 @@ class Packed : public Dataset {
   cv::Mat pixels(const PackEntry& entry, std::string_view bytes) const {
     const cv::Mat view(static_cast<int>(entry.height), static_cast<int>(entry.width),
                        CV_8UC(static_cast<int>(entry.channels)), const_cast<char*>(bytes.data()));
-    return with_channels(view, channels_);
+    return with_channels(view, options_.channels);
   }
 
   fs::path path_;
   PackedFile file_;
-  int channels_;
+  ReadOptions options_;
 };
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_packed(const fs::path& root, Split split, int channels) {
+std::unique_ptr<Dataset> open_packed(const fs::path& root, Split split,
+                                     const ReadOptions& options) {
   const fs::path path = root / concat(split == Split::kTrain ? "train" : "val", kPackSuffix);
-  return std::make_unique<Packed>(path, channels);
+  return std::make_unique<Packed>(path, options);
 }
 
 }  // namespace vim::data

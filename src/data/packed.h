@@ -20,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/mapped_file.h"
+
 namespace vim {
 class FileWriter;
 }
@@ -54,9 +56,6 @@ class PackedFile {
  public:
   // Throws Error where it is no packed file, or its index is damaged.
   explicit PackedFile(const std::filesystem::path& path);
-  ~PackedFile();
-  PackedFile(const PackedFile&) = delete;
-  PackedFile& operator=(const PackedFile&) = delete;
 
   int64_t size() const { return static_cast<int64_t>(footer_.images); }
   PackEntry entry(int64_t i) const;
@@ -69,7 +68,8 @@ class PackedFile {
   std::string_view text_at(uint64_t offset) const;
 
   std::filesystem::path path_;
-  std::string_view bytes_;  // the mapping
+  MappedFile file_;
+  std::string_view bytes_;  // all of it
   PackFooter footer_;
   std::vector<std::string> classes_;
 };

@@ -1,23 +1,11 @@
 #include "data/sampler.h"
 
-#include <cstddef>
-#include <numeric>
 #include <utility>
-
-#include "vim/core/random.h"
 
 namespace vim::data {
 namespace {
 
 constexpr int64_t kOfficialMultiple = 256;  // of an epoch's images with repeated augmentation
-
-std::vector<int64_t> permutation(int64_t size, uint64_t seed, int64_t epoch) {
-  std::vector<int64_t> order(size);
-  std::iota(order.begin(), order.end(), 0);
-  RandomStream random(seed, Purpose::kSampleOrder, epoch);
-  for (int64_t i = size - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
-  return order;
-}
 
 }  // namespace
 
@@ -26,19 +14,38 @@ int64_t TrainingShare::batches() const {
   return size / kOfficialMultiple * kOfficialMultiple / world / batch_size;
 }
 
-std::vector<Pick> training_order(const TrainingShare& share, uint64_t seed, int64_t epoch) {
-  const std::vector<int64_t> order = permutation(share.size, seed, epoch);
-  std::vector<Pick> picks(share.batches() * share.batch_size);
-  for (std::size_t i = 0; i < picks.size(); ++i) {
-    const int64_t place = static_cast<int64_t>(i) * share.world + share.rank;
-    picks[i] = {.id = order[place / share.repeats], .repeat = place % share.repeats};
-  }
-  return picks;
+Order Order::evaluation(int64_t size, int64_t rank, int64_t world) {
+  Order order;
+  order.size_ = (size - rank + world - 1) / world;
+  order.rank_ = rank;
+  order.world_ = world;
+  return order;
 }
 
-std::vector<Pick> evaluation_order(int64_t size, int64_t rank, int64_t world) {
+Order Order::training(const TrainingShare& share, std::unique_ptr<Shuffle> shuffle) {
+  Order order;
+  order.size_ = share.batches() * share.batch_size;
+  order.rank_ = share.rank;
+  order.world_ = share.world;
+  order.repeats_ = share.repeats;
+  order.shuffle_ = std::move(shuffle);
+  return order;
+}
+
+Pick Order::at(int64_t i) {
+  const int64_t place = i * world_ + rank_;
+  const int64_t position = place / repeats_;
+  return {.id = shuffle_ ? shuffle_->at(position) : position, .repeat = place % repeats_};
+}
+
+std::vector<Stretch> Order::take_upcoming() {
+  return shuffle_ ? shuffle_->take_upcoming() : std::vector<Stretch>();
+}
+
+std::vector<Pick> training_order(const TrainingShare& share, uint64_t seed, int64_t epoch) {
+  Order order = Order::training(share, full_shuffle(share.size, seed, epoch));
   std::vector<Pick> picks;
-  for (int64_t id = rank; id < size; id += world) picks.push_back({.id = id});
+  for (int64_t i = 0; i < order.size(); ++i) picks.push_back(order.at(i));
   return picks;
 }
 

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "data/cut.h"
+#include "data/exif.h"
 #include "data/jpeg_part.h"
 #include "data/resize.h"
 #include "vim/core/error.h"
@@ -69,16 +70,16 @@ cv::Rect draw_crop(cv::Size image, const RandomResizedCrop& c, RandomStream& ran
           part.height};
 }
 
-// Of a sample whose JPEG may still be encoded; perhaps at another scale.
-cv::Mat decoded_part(Sample& sample, cv::Rect part, cv::Size wanted, Decoding decoding) {
-  if (!sample.jpeg.empty()) {
-    const auto decoded = decoding == Decoding::kFast
-                             ? decode_jpeg_part_fast(sample.jpeg, part, wanted)
-                             : decode_jpeg_part(sample.jpeg, part);
-    if (decoded) return with_channels(*decoded, sample.channels);
-    decode(sample);
-  }
-  return sample.image(part);
+// Of a JPEG of that size, as the part of the upright image; perhaps at another scale.
+std::optional<cv::Mat> decode_part(const Sample& sample, cv::Size size, cv::Rect part,
+                                   cv::Size wanted, Decoding decoding) {
+  const cv::Rect stored = stored_part(part, size, sample.orientation);
+  const auto decoded =
+      decoding == Decoding::kFast
+          ? decode_jpeg_part_fast(sample.jpeg, stored, upright(wanted, sample.orientation))
+          : decode_jpeg_part(sample.jpeg, stored);
+  if (!decoded) return std::nullopt;
+  return upright(with_channels(*decoded, sample.channels), sample.orientation);
 }
 
 template <class T>
@@ -140,9 +141,16 @@ void check(const RandomResizedCrop& c, config::Problems& problems) {
 void RandomResizedCrop::apply(Sample& sample, const InputSize& input, RandomStream& random) const {
   const auto jpeg_size = jpeg_size_for_parts(sample.jpeg);
   if (!jpeg_size) decode(sample);
+  const cv::Size whole = jpeg_size ? upright(*jpeg_size, sample.orientation) : sample.image.size();
+  const cv::Rect part = draw_crop(whole, *this, random);
   const cv::Size wanted = target(size, input);
-  const cv::Rect part = draw_crop(jpeg_size.value_or(sample.image.size()), *this, random);
-  sample.image = resize(decoded_part(sample, part, wanted, decoding), wanted, filter);
+  std::optional<cv::Mat> decoded;
+  if (jpeg_size) decoded = decode_part(sample, *jpeg_size, part, wanted, decoding);
+  if (!decoded) {
+    decode(sample);
+    decoded = sample.image(part);
+  }
+  sample.image = resize(*decoded, wanted, filter);
   sample.jpeg.clear();
 }
 

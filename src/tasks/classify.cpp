@@ -50,10 +50,10 @@ Classify::Classify(const TaskContext& context) : context_(context) {
   if (context.for_training) {
     train_loader_ = open(context, data::Split::kTrain);
     if (train_loader_->dataset().classes() != classes_) {
-      throw Error(concat(context.data.root,
-                         ": training and evaluation images have different classes (",
-                         train_loader_->dataset().classes().size(), " and ", classes_.size(),
-                         "); give both the same class folders"));
+      throw Error(concat(
+          context.data.root, ": training and evaluation images have different classes (",
+          train_loader_->dataset().classes().size(), " and ", classes_.size(),
+          "); give both the same class folders, or list the classes of shards in classes.txt"));
     }
   }
   if (static_cast<int64_t>(classes_.size()) != context.model.num_classes) {

@@ -96,10 +96,12 @@ void report_changes(const std::string& before, const std::string& now) {
 
 // What tells one data set from another without reading its images.
 std::string describe(const data::Dataset& dataset) {
-  std::string names;
-  for (int64_t id = 0; id < dataset.size(); ++id) names += dataset.name(id) + "\n";
+  uint64_t names = 0;
+  for (int64_t id = 0; id < dataset.size(); ++id) {
+    names = hash64(hex(names) + dataset.name(id));
+  }
   return concat("images: ", dataset.size(), "\nclasses: ", join(dataset.classes(), " "),
-                "\nnames: ", hex(hash64(names)), "\n");
+                "\nnames: ", hex(names), "\n");
 }
 
 std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const RunFolder& folder) {

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "vim/config/config.h"
 #include "vim/core/error.h"
@@ -58,12 +57,12 @@ std::vector<fs::path> find_images(const std::vector<fs::path>& places) {
 
 class ImageList : public data::Dataset {
  public:
-  ImageList(std::vector<fs::path> images, int channels)
-      : images_(std::move(images)), channels_(channels) {}
+  ImageList(std::vector<fs::path> images, const data::ReadOptions& options)
+      : images_(std::move(images)), options_(options) {}
   int64_t size() const override { return std::ssize(images_); }
-  data::Sample get(int64_t id) const override {
+  data::Sample read(int64_t id) const override {
     data::Sample sample;
-    sample.image = data::read_image(path(id), channels_);
+    sample.image = data::read_image(path(id), options_);
     sample.id = id;
     return sample;
   }
@@ -73,7 +72,7 @@ class ImageList : public data::Dataset {
  private:
   const fs::path& path(int64_t id) const { return images_[static_cast<size_t>(id)]; }
   std::vector<fs::path> images_;
-  int channels_;
+  data::ReadOptions options_;
   std::vector<std::string> classes_;
 };
 
@@ -158,9 +157,8 @@ void infer_images(const InferCommand& command, const Predictor& predictor) {
       .batch_size = config.data.eval_batch_size.value_or(config.data.batch_size),
       .on_error = data::OnError::kSkip};
   options.batch_size = std::min<int64_t>(options.batch_size, total);
-  options.workers = config.data.workers.value_or(
-      std::max<int64_t>(1, static_cast<int64_t>(std::thread::hardware_concurrency())));
-  data::Loader loader(std::make_unique<ImageList>(images, static_cast<int>(config.data.channels)),
+  options.workers = config.data.workers.value_or(data::automatic_workers());
+  data::Loader loader(std::make_unique<ImageList>(images, data::read_options(config.data)),
                       {config.data.eval_transforms,
                        {config.model.image_size.height, config.model.image_size.width}},
                       options);

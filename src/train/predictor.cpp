@@ -91,7 +91,7 @@ std::vector<Prediction> Predictor::top(const at::Tensor& logits, int64_t count) 
 
 std::vector<Prediction> Predictor::classify(const fs::path& image, int64_t count) const {
   data::Sample sample;
-  sample.image = data::read_image(image, static_cast<int>(config_.data.channels));
+  sample.image = data::read_image(image, data::read_options(config_.data));
   RandomStream unused(0, Purpose::kTransform);
   data::Pipeline{config_.data.eval_transforms,
                  {config_.model.image_size.height, config_.model.image_size.width}}

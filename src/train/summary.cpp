@@ -43,6 +43,9 @@ std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer
        model.class_tokens(), " class)");
   line("multiply-adds", fixed(task.multiply_adds_per_image() / 1e9, 3), " G an image");
   line("classes", task.classes().size());
+  line("data",
+       data::description(task.train_loader(), {model.image_size.height, model.image_size.width},
+                         config.data.channels));
   line("global batch", trainer.global_batch(), " images (", config.data.batch_size, " x ",
        config.train.accumulation, " accumulated x ", trainer.processes(), " processes)");
   line("steps", with_separators(trainer.steps_per_epoch()), " an epoch, ",

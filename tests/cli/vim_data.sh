@@ -112,6 +112,37 @@ expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "$scratch/a.png"
 expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 --set data.format=packed --set "data.root=$scratch/packed" \
   "$scratch/b.png"
 same_file "$scratch/a.png" "$scratch/b.png"
+
+# So they do from shards, with an index and without; the index knows when it is too old.
+python3 - "$photos" "$scratch/shards" <<'PYTHON'
+import io, os, sys, tarfile
+photos, shards = sys.argv[1:]
+os.makedirs(shards)
+for split in "train", "val":
+    files = sorted((c, f) for c in os.listdir(f"{photos}/{split}") for f in os.listdir(f"{photos}/{split}/{c}"))
+    for shard in range(3):
+        with tarfile.open(f"{shards}/{split}-{shard}.tar", "w") as out:
+            for c, f in files[len(files) * shard // 3:len(files) * (shard + 1) // 3]:
+                out.add(f"{photos}/{split}/{c}/{f}", f"{c}-{f}")
+                label = tarfile.TarInfo(f"{c}-{f}".split(".")[0] + ".txt")
+                label.size = len(c)
+                out.addfile(label, io.BytesIO(c.encode()))
+PYTHON
+shards=(--set data.format=webdataset --set "data.root=$scratch/shards")
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "${shards[@]}" "$scratch/b.png"
+same_file "$scratch/a.png" "$scratch/b.png"
+expect 0 "$tool" index "$scratch/shards" --format webdataset --train-shards 'train-{0..2}.tar' --output "$scratch/indexes"
+says "train.vimindex"
+shards+=(--set "data.index=$scratch/indexes")
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "${shards[@]}" "$scratch/b.png"
+same_file "$scratch/a.png" "$scratch/b.png"
+! grep -q "is not used" "$scratch/out" || fail "the index is not used"
+touch "$scratch/shards/train-1.tar"
+expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "${shards[@]}" "$scratch/b.png"
+says "train-1.tar has changed since"
+expect 1 "$tool" index "$scratch/shards" --format webdataset --train-shards 'train-{0..3}.tar'
+says "train-3.tar: there is no such shard"
+
 head -c 5000 "$scratch/packed/train.vimpack" >"$scratch/packed/cut" && mv "$scratch/packed/cut" "$scratch/packed/train.vimpack"
 expect 1 "$tool" list "$scratch/packed/train.vimpack"
 says "train.vimpack"

@@ -101,7 +101,7 @@ TEST_CASE("PNG keeps every pixel, and one channel is Pillow's grey") {
   write_png(folder / "rgb.png", rgb);
   CHECK(equal(read_image(folder / "rgb.png"), rgb));
 
-  const cv::Mat grey = read_image(folder / "rgb.png", 1);
+  const cv::Mat grey = read_image(folder / "rgb.png", {.channels = 1});
   REQUIRE(grey.type() == CV_8UC1);
   for (int y = 0; y < rgb.rows; ++y) {
     for (int x = 0; x < rgb.cols; ++x) {
@@ -112,8 +112,8 @@ TEST_CASE("PNG keeps every pixel, and one channel is Pillow's grey") {
   }
   // Grey in, grey out, whether over three channels or not.
   write_png(folder / "grey.png", grey);
-  CHECK(equal(read_image(folder / "grey.png", 1), grey));
-  CHECK(equal(vim::data::with_channels(read_image(folder / "grey.png", 3), 1), grey));
+  CHECK(equal(read_image(folder / "grey.png", {.channels = 1}), grey));
+  CHECK(equal(vim::data::with_channels(read_image(folder / "grey.png"), 1), grey));
 }
 
 TEST_CASE("A folder or a missing file is no image") {

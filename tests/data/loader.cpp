@@ -28,7 +28,7 @@ class MadeImages : public Dataset {
                       std::atomic<int64_t>* reads = nullptr)
       : size_(size), broken_(std::move(broken)), reads_(reads) {}
   int64_t size() const override { return size_; }
-  Sample get(int64_t id) const override {
+  Sample read(int64_t id) const override {
     if (reads_ != nullptr) ++*reads_;
     std::this_thread::sleep_for(std::chrono::microseconds(id * 37 % 200));
     if (broken_.contains(id)) throw vim::Error(name(id) + ": broken");

@@ -43,8 +43,8 @@ TEST_CASE("A packed folder has the images, labels and classes of the folder, and
   const PackCommand c = command(folder);
   pack(c);
   for (const Split split : {Split::kTrain, Split::kVal}) {
-    const auto before = open_image_folder(c.root, split, 3);
-    const auto after = open_packed(c.output, split, 3);
+    const auto before = open_image_folder(c.root, split, {});
+    const auto after = open_packed(c.output, split, {});
     CHECK(after->classes() == before->classes());
     REQUIRE(after->size() == before->size());
     for (int64_t i = 0; i < after->size(); ++i) {
@@ -63,8 +63,8 @@ TEST_CASE("Raw pixels are those of the folder; a short side shrinks, and never e
   PackCommand c = command(folder);
   c.raw = true;
   pack(c);
-  const auto before = open_image_folder(c.root, Split::kTrain, 3);
-  const auto raw = open_packed(c.output, Split::kTrain, 3);
+  const auto before = open_image_folder(c.root, Split::kTrain, {});
+  const auto raw = open_packed(c.output, Split::kTrain, {});
   for (int64_t i = 0; i < raw->size(); ++i) {
     CHECK(equal(raw->get(i).image, before->get(i).image));
   }
@@ -72,7 +72,7 @@ TEST_CASE("Raw pixels are those of the folder; a short side shrinks, and never e
   c.short_side = 25;
   c.quality = 100;
   pack(c);
-  const auto small = open_packed(c.output, Split::kTrain, 3);
+  const auto small = open_packed(c.output, Split::kTrain, {});
   CHECK(small->get(0).image.size() == cv::Size(33, 25));
   CHECK(small->get(1).image.size() == cv::Size(21, 33));
 }
@@ -85,7 +85,7 @@ TEST_CASE("A packed file that is damaged anywhere is refused or names the image"
   const std::string good = vim::read_file(file);
   const auto read_all = [&](const std::string& bytes) {
     vim::write_atomically(file, bytes);
-    const auto dataset = open_packed(c.output, Split::kTrain, 3);
+    const auto dataset = open_packed(c.output, Split::kTrain, {});
     for (int64_t i = 0; i < dataset->size(); ++i) dataset->get(i);
   };
   CHECK_NOTHROW(read_all(good));
@@ -112,7 +112,6 @@ TEST_CASE("Unpacking never leaves its folder") {
       writer.add({.name = name, .bytes = "x"});
       writer.finish({"a"});
     });
-    CHECK_THROWS_WITH(unpack({folder / "x.vimpack", folder / "out"}),
-                      Catch::Contains("outside"));
+    CHECK_THROWS_WITH(unpack({folder / "x.vimpack", folder / "out"}), Catch::Contains("outside"));
   }
 }

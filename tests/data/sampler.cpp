@@ -7,7 +7,7 @@
 
 #include "support/support.h"
 
-using vim::data::evaluation_order;
+using vim::data::Order;
 using vim::data::Pick;
 using vim::data::training_order;
 using vim::data::TrainingShare;
@@ -73,7 +73,10 @@ TEST_CASE("Every position is as likely for an image as any other") {
 TEST_CASE("Evaluation covers every image once over the ranks") {
   for (const int64_t world : {1, 2, 3, 7, 20}) {
     std::multiset<int64_t> seen;
-    for (int64_t rank = 0; rank < world; ++rank) seen.merge(ids(evaluation_order(13, rank, world)));
+    for (int64_t rank = 0; rank < world; ++rank) {
+      Order order = Order::evaluation(13, rank, world);
+      for (int64_t i = 0; i < order.size(); ++i) seen.insert(order.at(i).id);
+    }
     CHECK(seen.size() == 13);
     CHECK(std::set(seen.begin(), seen.end()).size() == 13);
   }

@@ -68,6 +68,14 @@ struct UnpackCommand {
 };
 void unpack(const UnpackCommand& command);
 
+// Writes train.vimindex and val.vimindex for an image folder or for shards, so that opening them
+// needs neither listing nor scanning (data.index).
+struct IndexCommand {
+  DataConfig data;  // format, root and shards
+  std::filesystem::path output;
+};
+void index(const IndexCommand& command);
+
 // A line for each image of a packed file: name, class, size. To standard output.
 void list(const std::filesystem::path& file);
 

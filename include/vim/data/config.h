@@ -12,17 +12,21 @@
 
 namespace vim::data {
 
-enum class Format { kIdx, kImageFolder, kCifar, kPacked };
+enum class Format { kIdx, kImageFolder, kCifar, kPacked, kWebdataset };
 enum class OnError { kStop, kSkip };
 
 struct DataConfig {
   Format format = Format::kImageFolder;
   std::string root;
+  std::optional<std::string> train_shards, val_shards;
+  std::optional<int64_t> shuffle_window;
+  std::optional<std::string> index;
   int64_t channels = 3;
+  bool exif_transpose = false;
   int64_t batch_size = 128;
   std::optional<int64_t> eval_batch_size;
   std::optional<int64_t> workers;
-  int64_t prefetch = 4;
+  std::optional<int64_t> prefetch;
   OnError on_error = OnError::kStop;
   std::vector<Transform> train_transforms = {RandomResizedCrop{}, Flip{}};
   int64_t repeats = 1;
@@ -46,7 +50,8 @@ inline constexpr auto enum_names<data::Format> =
     named<data::Format>({{data::Format::kIdx, "idx"},
                          {data::Format::kImageFolder, "image_folder"},
                          {data::Format::kCifar, "cifar"},
-                         {data::Format::kPacked, "packed"}});
+                         {data::Format::kPacked, "packed"},
+                         {data::Format::kWebdataset, "webdataset"}});
 template <>
 inline constexpr auto enum_names<data::OnError> =
     named<data::OnError>({{data::OnError::kStop, "stop"}, {data::OnError::kSkip, "skip"}});

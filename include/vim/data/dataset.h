@@ -10,6 +10,7 @@
 
 namespace vim::data {
 
+struct ReadOptions;
 struct Sample;
 
 enum class Split { kTrain, kVal };
@@ -21,11 +22,19 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual int64_t size() const = 0;
 
-  // Reads and decodes. Throws Error, which names the file, where that is impossible.
-  virtual Sample get(int64_t id) const = 0;
+  // Reads; may leave a JPEG to be decoded by the transforms (Sample::jpeg). Throws Error, which
+  // names the file, where that is impossible.
+  virtual Sample read(int64_t id) const = 0;
 
-  // The same, but may leave a JPEG to be decoded by the transforms (Sample::jpeg).
-  virtual Sample read(int64_t id) const;
+  // Reads and decodes, with the same errors.
+  virtual Sample get(int64_t id) const;
+
+  // The first position of each shard: images of a shard are read best in their order. Empty where
+  // any order is as good.
+  virtual std::vector<int64_t> shards() const { return {}; }
+
+  // Tells that those images are read soon. Need not do anything, and does not wait.
+  virtual void will_read(int64_t first, int64_t count) const;
 
   // What a person calls it: its file.
   virtual std::string name(int64_t id) const = 0;
@@ -33,6 +42,9 @@ class Dataset {
   // Names of the labels.
   virtual const std::vector<std::string>& classes() const = 0;
 };
+
+// How the images of a data set are read.
+ReadOptions read_options(const DataConfig& config);
 
 // Throws Error where the data are not there, or not as they should be.
 std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split);

@@ -17,8 +17,14 @@ inline constexpr int64_t kMaxPixels = 178'956'970;
 // the reason alone. Safe in any thread.
 cv::Mat decode_image(std::string_view bytes, int channels = 3);
 
+// What is made of an image file.
+struct ReadOptions {
+  int channels = 3;             // 3 (RGB) or 1 (grey)
+  bool exif_transpose = false;  // turned as its EXIF data say, as Pillow's ImageOps.exif_transpose
+};
+
 // Reads and decodes a file. Throws Error with the file and the reason.
-cv::Mat read_image(const std::filesystem::path& path, int channels = 3);
+cv::Mat read_image(const std::filesystem::path& path, const ReadOptions& options = {});
 
 // RGB to grey (ITU-R 601-2, as Pillow), grey to three equal channels, or `image` itself.
 cv::Mat with_channels(const cv::Mat& image, int channels);

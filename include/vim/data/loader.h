@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "vim/data/config.h"
 #include "vim/data/dataset.h"
@@ -29,6 +30,7 @@ struct LoaderOptions {
   int64_t prefetch = 4;  // batches ready or in work
   int64_t repeats = 1;   // of an image in a training epoch
   OnError on_error = OnError::kStop;
+  int64_t shuffle_window = 16384;  // images that are mixed at a time, where there are shards
   uint64_t seed = 0;
   int64_t rank = 0;
   int64_t world = 1;
@@ -53,7 +55,7 @@ class Loader {
 
   const Dataset& dataset() const;
   int64_t batches_per_epoch() const;  // of this rank
-  int64_t workers() const;
+  const LoaderOptions& options() const;
 
   // Starts an epoch at any of its batches; those before it are not read. May be called in the
   // middle of another.
@@ -81,7 +83,14 @@ struct LoaderPlace {
   bool pin_memory = false;
 };
 
+// Chooses what the configuration leaves open, and logs what was chosen.
 std::unique_ptr<Loader> open_loader(const DataConfig& config, Split split,
                                     const LoaderPlace& place);
+
+// Threads for `data.workers: auto`: the cores that this process may use, shared with the others.
+int64_t automatic_workers(int64_t local_world = 1);
+
+// What it loads and how: "1,281,167 images, 16 workers, 4 batches of 18.4 MiB ahead".
+std::string description(const Loader& loader, const InputSize& input, int64_t channels);
 
 }  // namespace vim::data

@@ -5,6 +5,8 @@
 #include <opencv2/core/mat.hpp>
 #include <string>
 
+#include "vim/data/image.h"
+
 namespace vim::data {
 
 struct Sample {
@@ -15,7 +17,12 @@ struct Sample {
   std::string jpeg = {};  // a file that is not decoded yet, so that a crop need not decode all of
                           // it; then `image` is empty
   int channels = 3;       // of the image that it will become
+  int orientation = 1;    // EXIF's, by which that image will be turned; 1: it stays
 };
+
+// A sample from the bytes of an image file. A JPEG is not decoded yet. Throws Error with the
+// reason.
+Sample sample_of(std::string bytes, const ReadOptions& options);
 
 // Decodes what is not decoded yet. Throws Error with the reason.
 void decode(Sample& sample);
