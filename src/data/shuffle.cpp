@@ -59,6 +59,10 @@ class ShardShuffle final : public Shuffle {
     const int64_t window = (offset + shift(number)) / window_;
     Lane& lane = lanes_[number];
     if (lane.window != window) enter(number, window);
+    if (offset >= lane.announce_next_at) {
+      announce(number, window + 1);
+      lane.announce_next_at = size_;
+    }
     return id_at(lane_begin(number) + lane.begin + lane.order[offset - lane.begin]);
   }
 
@@ -68,8 +72,9 @@ class ShardShuffle final : public Shuffle {
   // What a lane is at.
   struct Lane {
     int64_t window = -1;
-    int64_t begin = 0;           // of the window in the lane
-    std::vector<int32_t> order;  // in the window
+    int64_t begin = 0;             // of the window in the lane
+    int64_t announce_next_at = 0;  // the window's middle, then never
+    std::vector<int32_t> order;    // in the window
   };
   struct Shard {
     int64_t start, first;  // in the row, in the data set
@@ -96,12 +101,11 @@ class ShardShuffle final : public Shuffle {
 
   void enter(int64_t number, int64_t window) {
     Lane& lane = lanes_[number];
-    const bool goes_on = lane.window >= 0 && window == lane.window + 1;
-    if (!goes_on) announce(number, window);
-    announce(number, window + 1);
+    const bool was_announced = lane.window >= 0 && window == lane.window + 1;
+    if (!was_announced) announce(number, window);
     const auto [begin, end] = window_in_lane(number, window);
     const auto index = static_cast<uint64_t>(window * kLanes + number + 1);
-    lane = {window, begin, permutation<int32_t>(end - begin, stream(index))};
+    lane = {window, begin, (begin + end) / 2, permutation<int32_t>(end - begin, stream(index))};
   }
 
   void announce(int64_t number, int64_t window) {

@@ -1,6 +1,7 @@
 #include "vim/data/loader.h"
 
 #include <ATen/ATen.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -134,6 +135,21 @@ TEST_CASE("A batch that the caller keeps stays as it is; one that was dropped gi
   CHECK(at::equal(kept, copy));
   CHECK(!buffers.contains(static_cast<const uint8_t*>(kept.const_data_ptr()) - 3 * 8 * 8 * 3));
   CHECK(buffers.size() <= 4);  // of 99 batches
+}
+
+TEST_CASE("Memory does not grow with the number of epochs") {
+  Loader loader(std::make_unique<MadeImages>(203), kPipeline,
+                {.batch_size = 20, .workers = 3, .prefetch = 3});
+  const auto heap_after = [&](int64_t first, int64_t last) {
+    for (int64_t epoch = first; epoch < last; ++epoch) {
+      loader.begin(epoch);
+      rest_of_epoch(loader);
+    }
+    const struct mallinfo2 info = mallinfo2();
+    return static_cast<int64_t>(info.uordblks + info.hblkhd);
+  };
+  const int64_t early = heap_after(0, 5);
+  CHECK(heap_after(5, 60) - early < 64 << 10);
 }
 
 TEST_CASE("Evaluation covers every image once over the ranks, in order and unpadded") {
