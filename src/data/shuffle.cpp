@@ -101,7 +101,7 @@ class ShardShuffle final : public Shuffle {
 
   void enter(int64_t number, int64_t window) {
     Lane& lane = lanes_[number];
-    const bool was_announced = lane.window >= 0 && window == lane.window + 1;
+    const bool was_announced = window == lane.window + 1 && lane.announce_next_at == size_;
     if (!was_announced) announce(number, window);
     const auto [begin, end] = window_in_lane(number, window);
     const auto index = static_cast<uint64_t>(window * kLanes + number + 1);
