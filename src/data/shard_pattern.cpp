@@ -74,10 +74,9 @@ std::vector<std::string> alternatives(std::string_view inside) {
 std::vector<std::string> glob_files(const std::string& pattern) {
   glob_t found = {};
   const std::unique_ptr<glob_t, void (*)(glob_t*)> guard(&found, ::globfree);
-  const int code = ::glob(pattern.c_str(), GLOB_ERR, nullptr, &found);
-  if (code != 0 && code != GLOB_NOMATCH) {
-    throw Error(concat(pattern, ": its folder cannot be read"));
-  }
+  const int code = ::glob(pattern.c_str(), 0, nullptr, &found);
+  if (code == GLOB_NOSPACE) throw Error(concat(pattern, ": names too many files"));
+  // What cannot be read is not found.
   return {found.gl_pathv, found.gl_pathv + found.gl_pathc};
 }
 

@@ -80,7 +80,7 @@ for name, form in ("ustar", tarfile.USTAR_FORMAT), ("gnu", tarfile.GNU_FORMAT), 
     with tarfile.open(path) as tar, open(path + ".txt", "w", encoding="utf-8") as text:
         for m in tar:
             kind = 0 if m.isreg() else 1 if m.islnk() else 2
-            text.write(f"{kind} {m.offset_data} {m.size if kind == 0 else 0} {m.name}\n")
+            text.write(f"{kind} {m.offset_data} {m.size if kind == 0 else 0} {m.name}{chr(47) * m.isdir()}\n")
 )");
   const std::string command = vim::concat("python3 ", (folder / "write.py").string(), " ",
                                           folder.path().string(), " ", fresh_seed() % 1000000);
