@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "data/codecs.h"
+#include "data/jpeg_part.h"
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 
@@ -69,6 +70,10 @@ int jpeg_components(std::string_view bytes) {
 }
 
 cv::Mat decode_jpeg(std::string_view bytes) {
+  // The quick way says nothing of what it does not like.
+  if (const auto size = jpeg_size_for_parts(bytes)) {
+    if (const auto image = decode_jpeg_part(bytes, {{}, *size})) return *image;
+  }
   const auto decoder = make_decoder();
   const tjhandle handle = decoder.get();
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());

@@ -8,12 +8,18 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
+#include <vector>
 
 #include "data/codecs.h"
+#include "data/jpeg_huffman.h"
 #include "vim/core/error.h"
 
 namespace vim::data {
 namespace {
+
+// Of a progressive file. A scan may be a few bytes and takes as long as the image is large, hence
+// TurboJPEG's limit.
+constexpr int kMostScans = 500;
 
 // A decompressor whose errors end the step they happen in.
 class Decoder {
@@ -23,6 +29,8 @@ class Decoder {
     errors_.manager.error_exit = on_error;
     errors_.manager.emit_message = on_message;
     made_ = run([this] { jpeg_create_decompress(&info); });
+    progress_.progress_monitor = on_progress;
+    info.progress = &progress_;
   }
   ~Decoder() {
     if (made_) jpeg_destroy_decompress(&info);
@@ -45,6 +53,12 @@ class Decoder {
              jpeg_read_header(&info, TRUE);
            });
   }
+  bool start() {
+    return run([&] {
+      jpeg_start_decompress(&info);
+      huffman_.install(info);
+    });
+  }
   bool warned() const { return info.err->num_warnings > 0; }
 
   jpeg_decompress_struct info{};
@@ -60,16 +74,21 @@ class Decoder {
   static void on_message(j_common_ptr info, int level) {
     if (level < 0) ++info->err->num_warnings;
   }
+  static void on_progress(j_common_ptr info) {
+    if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMostScans) on_error(info);
+  }
 
   Errors errors_;
+  jpeg_progress_mgr progress_{};
+  HuffmanDecoder huffman_;
   bool made_ = false;
 };
 
-// A part in pixels of the (scaled) image, and what is decoded around it.
+// What is decoded, so that all of a part is among it: whole blocks, in pixels of the (scaled)
+// image.
 struct Window {
-  JDIMENSION left, top, width, height;  // the part
-  JDIMENSION from, columns;             // of whole blocks
-  JDIMENSION first_row;
+  JDIMENSION left, columns;
+  JDIMENSION top, bottom;
 };
 
 // Chroma between two samples depends on both: a block more on every side gives the inner pixels
@@ -77,29 +96,39 @@ struct Window {
 Window around(const jpeg_decompress_struct& info, cv::Rect part) {
   const int block = info.max_h_samp_factor * info.min_DCT_scaled_size;
   const int rows = info.max_v_samp_factor * info.min_DCT_scaled_size;
-  const int from = std::max(0, part.x - block);
-  const int to = std::min<int>(info.output_width, part.x + part.width + block);
-  return {static_cast<JDIMENSION>(part.x),
-          static_cast<JDIMENSION>(part.y),
-          static_cast<JDIMENSION>(part.width),
-          static_cast<JDIMENSION>(part.height),
-          static_cast<JDIMENSION>(from),
-          static_cast<JDIMENSION>(to - from),
-          static_cast<JDIMENSION>(std::max(0, part.y - rows))};
+  const int left = std::max(0, part.x - block);
+  const int right = std::min<int>(info.output_width, part.x + part.width + block);
+  return {static_cast<JDIMENSION>(left), static_cast<JDIMENSION>(right - left),
+          static_cast<JDIMENSION>(std::max(0, part.y - rows)),
+          static_cast<JDIMENSION>(part.y + part.height)};
 }
 
-// Into `out`, which has the part's size. `row` has room for a row of the whole image.
-void read_window(jpeg_decompress_struct& info, Window w, JSAMPLE* row, cv::Mat& out) {
-  jpeg_crop_scanline(&info, &w.from, &w.columns);  // moves `from` to the left, to whole blocks
-  if (w.first_row > 0) jpeg_skip_scanlines(&info, w.first_row);
-  const JDIMENSION end = w.top + w.height;
-  while (info.output_scanline < end) {
-    const JDIMENSION y = info.output_scanline;
-    jpeg_read_scanlines(&info, &row, 1);
-    if (y < w.top) continue;
-    std::copy_n(row + 3 * size_t{w.left - w.from}, 3 * size_t{w.width},
-                out.ptr(static_cast<int>(y - w.top)));
+void read_rows(jpeg_decompress_struct& info, const Window& window, JSAMPROW* rows) {
+  if (window.top > 0) jpeg_skip_scanlines(&info, window.top);
+  while (info.output_scanline < window.bottom) {
+    jpeg_read_scanlines(&info, rows + (info.output_scanline - window.top),
+                        window.bottom - info.output_scanline);
   }
+}
+
+// The part of the image that the decoder, started, is about to give.
+std::optional<cv::Mat> read_part(Decoder& decoder, cv::Rect part) {
+  jpeg_decompress_struct& info = decoder.info;
+  Window window = around(info, part);
+  // Moves the left edge further, to whole blocks.
+  if (!decoder.run([&] { jpeg_crop_scanline(&info, &window.left, &window.columns); })) {
+    return std::nullopt;
+  }
+  cv::Mat wide(part.height, static_cast<int>(window.columns), CV_8UC3);
+  cv::Mat unused(1, wide.cols, CV_8UC3);
+  std::vector<JSAMPROW> rows(window.bottom - window.top, unused.data);
+  const size_t above = rows.size() - static_cast<size_t>(part.height);
+  for (int y = 0; y < part.height; ++y) rows[above + y] = wide.ptr(y);
+  if (!decoder.run([&] { read_rows(info, window, rows.data()); }) || decoder.warned()) {
+    return std::nullopt;
+  }
+  const int left = part.x - static_cast<int>(window.left);
+  return wide.colRange(left, left + part.width);
 }
 
 // The largest reduction, in eighths, after which the part still covers `wanted`.
@@ -137,14 +166,12 @@ std::optional<cv::Mat> decode_part(std::string_view bytes, cv::Rect part, bool f
     info.dct_method = JDCT_IFAST;
     info.do_fancy_upsampling = FALSE;
   }
-  if (!decoder.run([&] { jpeg_start_decompress(&info); })) return std::nullopt;
-  const cv::Size size(static_cast<int>(info.output_width), static_cast<int>(info.output_height));
-  if (fast) part = scaled(part, info.scale_num, size);
-  cv::Mat out(part.size(), CV_8UC3), row(1, size.width, CV_8UC3);
-  const Window window = around(info, part);
-  const bool read = decoder.run([&] { read_window(info, window, row.data, out); });
-  if (!read || decoder.warned()) return std::nullopt;
-  return out;
+  if (!decoder.start()) return std::nullopt;
+  if (fast) {
+    part = scaled(part, info.scale_num,
+                  {static_cast<int>(info.output_width), static_cast<int>(info.output_height)});
+  }
+  return read_part(decoder, part);
 }
 
 }  // namespace
