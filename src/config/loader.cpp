@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <optional>
-#include <ranges>
 
 #include "journal.h"
 #include "vim/config/config.h"
@@ -85,7 +84,9 @@ void Loader::file(const fs::path& path) {
     asked = base ? base->place : asked;
     next = name.empty() ? fs::path() : next.parent_path() / name;
   }
-  for (const Node& layer : layers | std::views::reverse) read_(layer, Problems(*journal_));
+  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+    read_(*layer, Problems(*journal_));
+  }
 }
 
 void Loader::text(std::string_view text, const std::string& source) {
@@ -105,12 +106,12 @@ void Loader::set(std::string_view assignment) {
   Node node = read_yaml(assignment.substr(equals + 1), place, Problems(*journal_, path));
   if (journal_->problems.size() > problems_before) return;
   node.place = place;
-  for (const std::string& key : keys | std::views::reverse) {
+  for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
     Node parent;
     parent.kind = Node::Kind::kMap;
     parent.patch = true;
     parent.place = place;
-    parent.entries.push_back({key, std::move(node), place});
+    parent.entries.push_back({*key, std::move(node), place});
     node = std::move(parent);
   }
   read_(node, Problems(*journal_));

@@ -120,14 +120,18 @@ bool is_checkpoint(const fs::path& path) {
   }
 }
 
-void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
-  io::TensorFile file = to_file(checkpoint);
+void seal(io::TensorFile& file) {
   json hashes = json::object();
   for (const auto& [name, tensor] : file.tensors) hashes[name] = hash_of(tensor);
   file.metadata["format"] = kFormat;
   file.metadata["hashes"] = hashes.dump();
   file.metadata["layout"] = layout(file);
   file.metadata["digest"] = digest(file.metadata);
+}
+
+void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
+  io::TensorFile file = to_file(checkpoint);
+  seal(file);
   io::write_safetensors(path, file);
 }
 

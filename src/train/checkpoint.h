@@ -52,6 +52,9 @@ bool is_checkpoint(const std::filesystem::path& path);
 // Tensors and metadata as in a checkpoint, but for the marks by which one is verified.
 io::TensorFile to_file(const Checkpoint& checkpoint);
 
+// Adds those marks: the format's name, and hashes of everything that the file holds.
+void seal(io::TensorFile& file);
+
 // The configuration that it was trained with, changed by `overrides` ("a.b=c"). `source` names the
 // checkpoint in errors, as below.
 RunConfig config_of(const Checkpoint& checkpoint, const std::string& source,
