@@ -172,9 +172,13 @@ void add_bench(CLI::App& app) {
       app.add_subcommand("bench", "Images a second, stage by stage, on one core and on all");
   const auto command = std::make_shared<vim::data::BenchCommand>();
   command->workers = all_cores();
-  sub->add_option("DIR", command->root, "Folder with photographs")->required();
-  sub->add_option("--workers", command->workers, "Most threads of the loader")
-      ->check(CLI::Range(1, 1024));
+  sub->footer(
+      "Reading, decoding, crop and resize, RandAugment and collation each by itself, then from "
+      "file to batch. bench/data_timm.py measures timm on the same files.");
+  sub->add_option("DIR", command->root,
+                  "Folder with photographs; else those of Debian's packages scratch and "
+                  "labelme-examples");
+  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
   sub->add_option("--seconds", command->seconds, "Time for each figure")
       ->check(CLI::PositiveNumber);
   sub->add_flag("--json", command->json, "As JSON");

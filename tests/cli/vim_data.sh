@@ -57,7 +57,7 @@ data: {root: $photos, repeats: 2, erasing: {p: 0.5}, mixing: {cutmix_alpha: 1},
        train_transforms: [random_resized_crop, flip, rand_augment, three_augment, color_jitter]}
 YAML
 expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "$scratch/a.png"
-says "random_resized_crop | flip | rand_augment | three_augment | color_jitter | erased and mixed"
+says "random_resized_crop | flip | rand_augment | three_augment | color_jitter | erasing | mixing"
 says "row 4"
 expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "$scratch/b.png"
 same_file "$scratch/a.png" "$scratch/b.png"
@@ -148,4 +148,6 @@ expect 1 "$tool" list "$scratch/packed/train.vimpack"
 says "train.vimpack"
 
 expect 0 "$tool" bench "$photos" --seconds 0.05 --workers 2
-says "loader, DeiT recipe, 2 workers"
+for stage in read decode "crop + resize" RandAugment collate "DeiT recipe, fast" "loader, DeiT recipe, 2 workers"; do
+  says "$stage"
+done

@@ -19,8 +19,8 @@ struct ApplyCommand {
 void apply(const ApplyCommand& command);
 
 // A contact sheet of training images as PNG: a row an image, a column for the image as it is read,
-// for the result of each transform and for what the batch's erasing and mixing leave of it. The
-// text that explains it goes to standard output.
+// for the result of each transform and for what erasing and mixing make of the batch; the file and
+// its target below the row. The same text goes to standard output.
 struct PreviewCommand {
   DataConfig data;
   InputSize input;
@@ -80,11 +80,11 @@ void index(const IndexCommand& command);
 void list(const std::filesystem::path& file);
 
 // Images a second at 224 pixels, stage by stage, with the files of a folder from memory: to
-// standard output. A second is one of a core's time; for the loader, of the clock.
+// standard output. A second is one of a core's time, and one of the clock for all threads together.
 struct BenchCommand {
-  std::filesystem::path root;
-  int64_t workers = 1;  // most of the loader
-  double seconds = 3;   // a figure
+  std::filesystem::path root;  // empty: the photographs of Debian's scratch and labelme-examples
+  int64_t workers = 1;         // threads
+  double seconds = 3;          // a figure
   bool json = false;
 };
 void bench(const BenchCommand& command);

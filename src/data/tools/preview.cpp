@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iostream>
 #include <opencv2/core.hpp>
+#include <opencv2/imgproc.hpp>
 
 #include "data/encode.h"
 #include "data/resize.h"
@@ -23,9 +24,31 @@ namespace vim::data {
 namespace {
 
 constexpr int kCell = 160, kGap = 4;
+constexpr int kCaption = 20;       // height of a line of text: over the columns, below each row
+constexpr double kFontSize = 0.8;  // of OpenCV's plain font, whose letters are then 8 pixels high
+
+struct Sheet {
+  Sheet(size_t rows, size_t columns)
+      : image(kGap + kCaption + static_cast<int>(rows) * (kCell + kGap + kCaption),
+              kGap + static_cast<int>(columns) * (kCell + kGap), CV_8UC3, cv::Scalar::all(32)) {}
+  static cv::Point cell(int row, int column) {
+    return {kGap + column * (kCell + kGap), kGap + kCaption + row * (kCell + kGap + kCaption)};
+  }
+  cv::Mat image;
+};
+
+// From the upper left corner on, cut off where it would be wider.
+void write(std::string text, int width, cv::Point corner, Sheet& sheet) {
+  const auto size = [&] {
+    return cv::getTextSize(text, cv::FONT_HERSHEY_PLAIN, kFontSize, 1, nullptr);
+  };
+  while (!text.empty() && size().width > width) text.pop_back();
+  cv::putText(sheet.image, text, corner + cv::Point(0, kCaption - 6), cv::FONT_HERSHEY_PLAIN,
+              kFontSize, cv::Scalar::all(220), 1, cv::LINE_AA);
+}
 
 // In the middle of a cell, whole; small images are enlarged by whole factors, pixel by pixel.
-void draw(const cv::Mat& image, cv::Mat sheet, int row, int column) {
+void draw(const cv::Mat& image, Sheet& sheet, int row, int column) {
   cv::Mat rgb = with_channels(image, 3);
   const int longest = std::max(rgb.cols, rgb.rows);
   const double scale = longest > kCell ? static_cast<double>(kCell) / longest : kCell / longest;
@@ -34,9 +57,9 @@ void draw(const cv::Mat& image, cv::Mat sheet, int row, int column) {
   };
   rgb = resize(rgb, {side(rgb.cols), side(rgb.rows)},
                scale > 1 ? Filter::kNearest : Filter::kBicubic);
-  const cv::Point corner(kGap + column * (kCell + kGap) + (kCell - rgb.cols) / 2,
-                         kGap + row * (kCell + kGap) + (kCell - rgb.rows) / 2);
-  rgb.copyTo(sheet(cv::Rect(corner, rgb.size())));
+  const cv::Point corner =
+      Sheet::cell(row, column) + cv::Point((kCell - rgb.cols) / 2, (kCell - rgb.rows) / 2);
+  rgb.copyTo(sheet.image(cv::Rect(corner, rgb.size())));
 }
 
 // Each image as it was read and after each transform, with the random numbers of training.
@@ -77,12 +100,11 @@ Batch batch_of(const std::vector<std::vector<cv::Mat>>& rows, const Dataset& dat
   return batch;
 }
 
-// What the model sees, as bytes again.
-std::vector<cv::Mat> seen_by_model(const Batch& batch, int64_t classes, const PreviewCommand& c) {
-  Augmenter augmenter(c.data, classes, 0, {.seed = c.seed});
-  const at::Tensor std = at::tensor(c.data.std).view({1, -1, 1, 1});
-  const at::Tensor mean = at::tensor(c.data.mean).view({1, -1, 1, 1});
-  const at::Tensor bytes = ((augmenter(batch).images * std + mean) * 255)
+// Normalised images as bytes again.
+std::vector<cv::Mat> as_seen(const at::Tensor& normalised, const DataConfig& data) {
+  const at::Tensor std = at::tensor(data.std).view({1, -1, 1, 1});
+  const at::Tensor mean = at::tensor(data.mean).view({1, -1, 1, 1});
+  const at::Tensor bytes = ((normalised * std + mean) * 255)
                                .round()
                                .clamp(0, 255)
                                .to(at::kByte)
@@ -97,43 +119,81 @@ std::vector<cv::Mat> seen_by_model(const Batch& batch, int64_t classes, const Pr
   return images;
 }
 
-std::string column_names(const PreviewCommand& c) {
-  std::vector<std::string> names = {"as read"};
-  for (const Transform& transform : c.data.train_transforms) {
-    names.push_back(std::visit([](const auto& t) { return std::string(t.kName); }, transform));
+// "0.75 cat + 0.25 dog"
+std::string target_text(const at::Tensor& target, const std::vector<std::string>& classes) {
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < classes.size(); ++i) {
+    const double share = target[static_cast<int64_t>(i)].item<double>();
+    if (share >= 0.005) parts.push_back(concat(fixed(share, 2), " ", classes[i]));
   }
-  names.emplace_back("erased and mixed");
-  return join(names, " | ");
+  return join(parts, " + ");
+}
+
+struct Column {
+  std::string name;
+  std::vector<cv::Mat> images;  // by row
+};
+
+// What is done to the batch, a column each, and the targets [images, classes] afterwards.
+at::Tensor augment(const Batch& batch, int64_t classes, const PreviewCommand& c,
+                   std::vector<Column>& columns) {
+  const Augmenter::Place place = {.seed = c.seed};
+  if (c.data.erasing.p > 0) {
+    DataConfig without_mixing = c.data;
+    without_mixing.mixing = {};
+    const auto erased = Augmenter(without_mixing, classes, 0, place)(batch);
+    columns.push_back({"erasing", as_seen(erased.images, c.data)});
+  }
+  const auto result = Augmenter(c.data, classes, 0, place)(batch);
+  if (c.data.mixing.enabled()) columns.push_back({"mixing", as_seen(result.images, c.data)});
+  return result.targets;
+}
+
+// Of each image its first augmentation: repeats of few images would show less.
+std::vector<Pick> choose(const Dataset& dataset, const PreviewCommand& c) {
+  std::vector<Pick> picks = training_order({.size = dataset.size()}, c.seed, c.epoch);
+  picks.resize(std::min(picks.size(), static_cast<size_t>(c.images)));
+  return picks;
 }
 
 }  // namespace
 
 void preview(const PreviewCommand& c) {
   const auto dataset = open_dataset(c.data, Split::kTrain);
-  const int64_t count = std::min(c.images, dataset->size());
-  std::vector<Pick> picks = training_order(
-      {.size = dataset->size(), .batch_size = count, .repeats = c.data.repeats}, c.seed, c.epoch);
-  picks.resize(std::min<size_t>(picks.size(), count));
-  auto rows = transform_all(*dataset, c, picks);
+  const std::vector<Pick> picks = choose(*dataset, c);
+  const auto rows = transform_all(*dataset, c, picks);
+  std::vector<Column> columns = {{"as read", {}}};
+  for (const Transform& transform : c.data.train_transforms) {
+    columns.push_back(
+        {std::visit([](const auto& t) { return std::string(t.kName); }, transform), {}});
+  }
+  for (const std::vector<cv::Mat>& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) columns[i].images.push_back(row[i]);
+  }
   const Batch batch = batch_of(rows, *dataset, picks, c.epoch);
-  const std::vector<cv::Mat> seen =
-      seen_by_model(batch, static_cast<int64_t>(dataset->classes().size()), c);
-  for (size_t i = 0; i < rows.size(); ++i) rows[i].push_back(seen[i]);
+  const at::Tensor targets =
+      augment(batch, static_cast<int64_t>(dataset->classes().size()), c, columns);
 
-  const auto length = [](size_t cells) { return kGap + static_cast<int>(cells) * (kCell + kGap); };
-  cv::Mat sheet(length(rows.size()), length(rows[0].size()), CV_8UC3, cv::Scalar::all(32));
-  for (size_t row = 0; row < rows.size(); ++row) {
-    for (size_t column = 0; column < rows[row].size(); ++column) {
-      draw(rows[row][column], sheet, static_cast<int>(row), static_cast<int>(column));
+  std::vector<std::string> names;
+  for (const Column& column : columns) names.push_back(column.name);
+  std::cout << "columns: " << join(names, " | ") << "\n";
+  Sheet sheet(rows.size(), columns.size());
+  for (size_t column = 0; column < columns.size(); ++column) {
+    const int place = static_cast<int>(column);
+    write(columns[column].name, kCell, {Sheet::cell(0, place).x, kGap}, sheet);
+    for (size_t row = 0; row < rows.size(); ++row) {
+      draw(columns[column].images[row], sheet, static_cast<int>(row), place);
     }
   }
-  write_atomically(c.output, encode_png(sheet));
-  std::cout << "columns: " << column_names(c) << "\n";
   for (size_t row = 0; row < rows.size(); ++row) {
-    const int64_t label = batch.labels[static_cast<int64_t>(row)].item<int64_t>();
-    std::cout << "row " << row + 1 << ": " << dataset->name(picks[row].id) << " ("
-              << dataset->classes()[label] << ")\n";
+    const std::string name = dataset->name(picks[row].id);
+    const std::string target = target_text(targets[static_cast<int64_t>(row)], dataset->classes());
+    std::cout << "row " << row + 1 << ": " << name << ": " << target << "\n";
+    write(concat(std::filesystem::path(name).filename().string(), ": ", target),
+          sheet.image.cols - 2 * kGap, Sheet::cell(static_cast<int>(row), 0) + cv::Point(0, kCell),
+          sheet);
   }
+  write_atomically(c.output, encode_png(sheet.image));
 }
 
 }  // namespace vim::data

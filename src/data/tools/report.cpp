@@ -14,7 +14,7 @@
 namespace vim::data {
 namespace {
 
-constexpr int kThumbnail = 96, kThumbnailQuality = 80;
+constexpr int kThumbnail = 128, kThumbnailQuality = 80;
 constexpr size_t kShownAGroup = 8, kShownAKind = 50;
 
 std::string_view name_of(Problem problem) {
@@ -24,36 +24,41 @@ std::string_view name_of(Problem problem) {
   return {};
 }
 
-std::string_view explanation(Problem problem) {
+struct Words {
+  std::string_view title, explanation;
+};
+
+Words words(Problem problem) {
   switch (problem) {
     case Problem::kBroken:
-      return "cannot be decoded; data.on_error decides whether training stops or skips them";
+      return {"Broken",
+              "cannot be decoded; data.on_error decides whether training stops or skips them"};
     case Problem::kLeak:
-      return "are trained on and evaluated";
+      return {"In several splits", "are trained on and evaluated"};
     case Problem::kTwoClasses:
-      return "have two labels";
+      return {"In two classes", "have two labels"};
     case Problem::kWrongName:
-      return "have the ending of another format; they are read all the same";
+      return {"Wrong name", "have the ending of another format; they are read all the same"};
     case Problem::kDuplicate:
-      return "are equal byte for byte";
+      return {"Duplicates", "are equal byte for byte"};
     case Problem::kLookAlike:
-      return "look alike";
+      return {"Look-alikes", "show nearly the same"};
     case Problem::kEmptyClass:
-      return "classes without an image";
+      return {"Empty classes", "classes without an image"};
     case Problem::kMissingClass:
-      return "classes that another split lacks";
+      return {"Missing classes", "classes that another split lacks"};
     case Problem::kTinyClass:
-      return "classes with very few images";
+      return {"Tiny classes", "classes with very few images"};
     case Problem::kNotRead:
-      return "are no images that training reads";
+      return {"Other files", "are no images that training reads"};
     case Problem::kRotated:
-      return "were taken with a turned camera";
+      return {"Turned camera", "were taken with a turned camera"};
     case Problem::kCmyk:
-      return "have printing colours, which few programs convert alike";
+      return {"CMYK", "have printing colours, which few programs convert alike"};
     case Problem::kGrey:
-      return "have no colours";
+      return {"Grey", "have no colours"};
     case Problem::kExtremeSize:
-      return "are very small, very large or very long";
+      return {"Extreme sizes", "are very small, very large or very long"};
   }
   return {};
 }
@@ -108,23 +113,28 @@ std::string thumbnail(const std::filesystem::path& path) {
         std::min(1.0, static_cast<double>(kThumbnail) / std::max(image.cols, image.rows));
     const auto side = [&](int length) { return std::max(1, static_cast<int>(length * scale)); };
     const cv::Mat small = resize(image, {side(image.cols), side(image.rows)}, Filter::kBox);
-    return concat("<img src=\"data:image/jpeg;base64,",
-                  base64(encode_jpeg(small, kThumbnailQuality)), "\">");
+    return concat("<div><img src=\"data:image/jpeg;base64,",
+                  base64(encode_jpeg(small, kThumbnailQuality)), "\"></div>");
   } catch (const Error&) {
     return "";
   }
 }
 
-std::string row(const std::filesystem::path& root, const Finding& finding) {
-  std::string html = concat("<tr><td>", escaped(finding.message), "</td><td>");
+// With pictures, or in a line where there are none to show.
+std::string block(const std::filesystem::path& root, const Finding& finding) {
+  if (finding.problem == Problem::kBroken || finding.files.empty()) {
+    return concat("<p class=\"line\">", escaped(finding.message), finding.files.empty() ? "" : ": ",
+                  escaped(join(finding.files, ", ")), "</p>\n");
+  }
+  std::string html = concat("<div class=\"finding\"><p>", escaped(finding.message), "</p>");
   for (size_t i = 0; i < std::min(finding.files.size(), kShownAGroup); ++i) {
     html += concat("<figure>", thumbnail(root / finding.files[i]), "<figcaption>",
                    escaped(finding.files[i]), "</figcaption></figure>");
   }
   if (finding.files.size() > kShownAGroup) {
-    html += concat("and ", finding.files.size() - kShownAGroup, " more");
+    html += concat("<p>and ", finding.files.size() - kShownAGroup, " more</p>");
   }
-  return html + "</td></tr>\n";
+  return html + "</div>\n";
 }
 
 std::string named(const Finding& finding) {
@@ -135,10 +145,26 @@ std::string named(const Finding& finding) {
 }
 
 constexpr std::string_view kStyle =
-    "body{font:14px/1.4 sans-serif;margin:2em;max-width:80em}table{border-collapse:collapse}"
-    "td{border-top:1px solid #ccc;padding:6px;vertical-align:top}"
-    "figure{display:inline-block;margin:4px;vertical-align:top;max-width:14em}"
-    "figcaption{font-size:11px;word-break:break-all}";
+    "body{font:14px/1.4 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;"
+    "color:#222}h1{font-size:1.4em}h2{font-size:1.15em;margin:2em 0 0}"
+    "table{border-collapse:collapse}td{padding:2px 1em 2px 0}td:nth-child(2){text-align:right}"
+    ".findings{display:flex;flex-wrap:wrap;gap:8px;margin-top:8px}"
+    ".finding{border:1px solid #ddd;border-radius:4px;padding:6px 8px;max-width:100%}"
+    ".finding p{margin:0 0 4px;font-size:12px;max-width:30em}"
+    "figure{display:inline-block;margin:0 6px 0 0;width:128px;vertical-align:top}"
+    "figure div{height:128px;display:flex;align-items:center;justify-content:center;"
+    "background:#f2f2f2}.line{flex-basis:100%;margin:0}"
+    "figcaption{font-size:11px;line-height:1.2;margin-top:2px;overflow-wrap:anywhere}";
+
+std::string summary(const std::map<Problem, std::vector<const Finding*>>& findings) {
+  std::string html = "<table>\n";
+  for (const auto& [problem, list] : findings) {
+    html += concat("<tr><td><a href=\"#", name_of(problem), "\">", words(problem).title,
+                   "</a></td><td>", with_separators(static_cast<long long>(list.size())),
+                   "</td><td>", words(problem).explanation, "</td></tr>\n");
+  }
+  return html + "</table>\n";
+}
 
 }  // namespace
 
@@ -146,7 +172,7 @@ std::string as_text(const Report& report) {
   std::string text;
   for (const auto& [problem, findings] : by_problem(report)) {
     text += concat(name_of(problem), ": ", with_separators(static_cast<long long>(findings.size())),
-                   " (", explanation(problem), ")\n");
+                   " (", words(problem).explanation, ")\n");
     for (const Finding* finding : findings) {
       text +=
           concat("  ", finding->message, finding->files.empty() ? "" : ": ", named(*finding), "\n");
@@ -175,19 +201,23 @@ std::string as_json(const Report& report) {
 }
 
 std::string as_html(const Report& report) {
-  std::string html =
-      concat("<!doctype html><meta charset=\"utf-8\"><title>vim-data check</title><style>", kStyle,
-             "</style>\n<h1>", escaped(report.root.string()), "</h1><p>",
-             with_separators(report.files), " files, ", report.findings.size(), " findings</p>\n");
-  for (const auto& [problem, findings] : by_problem(report)) {
-    html += concat("<h2>", name_of(problem), ": ", findings.size(), "</h2><p>",
-                   explanation(problem), "</p><table>\n");
-    for (size_t i = 0; i < std::min(findings.size(), kShownAKind); ++i) {
-      html += row(report.root, *findings[i]);
+  const auto findings = by_problem(report);
+  std::string html = concat(
+      "<!doctype html><meta charset=\"utf-8\"><title>vim-data check</title><style>", kStyle,
+      "</style>\n<h1>", escaped(report.root.string()), "</h1><p>", with_separators(report.files),
+      " files, ", with_separators(static_cast<long long>(report.findings.size())),
+      " findings</p>\n", summary(findings));
+  for (const auto& [problem, list] : findings) {
+    html += concat("<h2 id=\"", name_of(problem), "\">", words(problem).title, " (",
+                   with_separators(static_cast<long long>(list.size())),
+                   ")</h2><div class=\"findings\">\n");
+    for (size_t i = 0; i < std::min(list.size(), kShownAKind); ++i) {
+      html += block(report.root, *list[i]);
     }
-    html += "</table>\n";
-    if (findings.size() > kShownAKind) {
-      html += concat("<p>and ", findings.size() - kShownAKind, " more, in the text or JSON</p>\n");
+    html += "</div>\n";
+    if (list.size() > kShownAKind) {
+      html += concat("<p>and ", with_separators(static_cast<long long>(list.size() - kShownAKind)),
+                     " more, in the text or JSON</p>\n");
     }
   }
   return html;
