@@ -76,7 +76,9 @@ std::string_view PackedFile::record(int64_t i) const {
   if (e.offset > footer_.index || e.size > footer_.index - e.offset) fail("its index is damaged");
   const std::string_view bytes = bytes_.substr(e.offset, e.size);
   const uint64_t pixels = uint64_t{e.width} * e.height;
-  if (e.channels != 0 && (e.channels > 4 || pixels > kMaxPixels || pixels * e.channels != e.size)) {
+  const bool is_image = e.channels == 1 || e.channels == 3;
+  if (e.channels != 0 &&
+      (!is_image || pixels == 0 || pixels > kMaxPixels || pixels * e.channels != e.size)) {
     fail("its index is damaged");
   }
   if (hash64(bytes) != e.hash) throw Error("the record is damaged: its hash is another");

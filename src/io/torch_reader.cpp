@@ -108,7 +108,9 @@ TensorFile read_legacy(InputFile& file) {
   next();
   next();
   const Pickle machine = next(), pickle = next(), keys = next();
-  const TensorFile facts = Flattener(machine, nullptr).flatten();
+  const TensorFile facts = Flattener(machine, [](const StorageId&, at::ScalarType) -> at::Tensor {
+                             throw Malformed{"a tensor stands where the machine is described"};
+                           }).flatten();
   if (const auto order = facts.metadata.find("little_endian");
       order != facts.metadata.end() && order->second != "true") {
     throw Malformed{"it was written on a big-endian machine"};
