@@ -54,6 +54,8 @@ struct HuffmanBits {
 // One Huffman table as a file gives it, made so that one look tells a whole coefficient.
 class HuffmanTable {
  public:
+  static constexpr int kPeek = 10;  // bits that it is asked with
+
   // From the number of codes of each length, 1 to 16, and their symbols. False where that is no
   // table.
   bool build(const uint8_t* counts, const uint8_t* symbols, bool is_dc) {
@@ -79,9 +81,18 @@ class HuffmanTable {
     return true;
   }
 
+  // What the next bits, the first of them highest, begin with; length 0: a longer code or none.
   [[gnu::always_inline]] HuffmanEntry find(uint64_t next) const {
-    const HuffmanEntry entry = entries_[next >> (64 - kPeek)];
-    return entry.length > 0 ? entry : find_long(next);
+    return entries_[next >> (64 - kPeek)];
+  }
+  [[gnu::noinline]] HuffmanEntry find_long(uint64_t next) const {
+    for (int length = kPeek + 1; length <= kLongest; ++length) {
+      const auto code = static_cast<uint32_t>(next >> (64 - length));
+      if (code < end_[length]) {
+        return meaning(symbols_[offset_[length] + static_cast<int>(code)], length, is_dc_);
+      }
+    }
+    return {};
   }
 
  private:
@@ -109,17 +120,6 @@ class HuffmanTable {
     }
   }
 
-  [[gnu::noinline]] HuffmanEntry find_long(uint64_t next) const {
-    for (int length = kPeek + 1; length <= kLongest; ++length) {
-      const auto code = static_cast<uint32_t>(next >> (64 - length));
-      if (code < end_[length]) {
-        return meaning(symbols_[offset_[length] + static_cast<int>(code)], length, is_dc_);
-      }
-    }
-    return {};
-  }
-
-  static constexpr int kPeek = 10;     // bits that the table is asked with
   static constexpr int kLongest = 16;  // bits of a code
 
   std::array<HuffmanEntry, 1 << kPeek> entries_{};

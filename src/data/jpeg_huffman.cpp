@@ -25,6 +25,8 @@ namespace vim::data {
 namespace {
 
 constexpr int kLast = DCTSIZE2 - 1;  // coefficient of a block
+constexpr int kLooksARefill = 4;
+static_assert(kLooksARefill * HuffmanTable::kPeek <= 56);
 constexpr uint8_t kFirstRestart = 0xd0, kLastRestart = 0xd7, kEndOfImage = 0xd9;
 // What one MCU of zeros could read beyond the end: 64 coefficients of 31 bits in each block.
 constexpr size_t kPadding = 4096;
@@ -54,22 +56,32 @@ constexpr std::array<uint8_t, DCTSIZE2> kNaturalOrder = [] {
                                                 const HuffmanTable& ac, int& last_dc, JCOEF* out) {
   refill(bits);
   HuffmanEntry entry = dc.find(bits.next);
+  if (entry.length == 0) entry = dc.find_long(bits.next);
   if (entry.length == 0) return false;
   drop(bits, entry.length);
   last_dc += (entry.steps & kValueFollows) != 0 ? take_value(bits, entry.value) : entry.value;
   if (last_dc != static_cast<JCOEF>(last_dc)) return false;
   if (out != nullptr) out[0] = static_cast<JCOEF>(last_dc);
   for (int k = 0; k < kLast;) {
-    if (bits.count < 32) refill(bits);
-    entry = ac.find(bits.next);
-    if (entry.length == 0) return false;
-    drop(bits, entry.length);
-    int value = entry.value;
-    if ((entry.steps & kValueFollows) != 0) [[unlikely]]
-      value = take_value(bits, value);
-    k += entry.steps & ~kValueFollows;
-    if (k > kLast) return entry.steps == kEndOfBlock;
-    if (out != nullptr) out[kNaturalOrder[k]] = static_cast<JCOEF>(value);
+    refill(bits);
+    // So many looks without asking whether the bits suffice, which would be hard to foresee.
+    for (int i = 0; i < kLooksARefill && k < kLast; ++i) {
+      entry = ac.find(bits.next);
+      int value = entry.value;
+      if (entry.length == 0 || (entry.steps & kValueFollows) != 0) [[unlikely]] {
+        refill(bits);
+        if (entry.length == 0) entry = ac.find_long(bits.next);
+        if (entry.length == 0) return false;
+        drop(bits, entry.length);
+        value = entry.value == 0 ? 0 : take_value(bits, entry.value);
+        i = kLooksARefill;  // the bits left may be too few for another look
+      } else {
+        drop(bits, entry.length);
+      }
+      k += entry.steps & ~kValueFollows;
+      if (k > kLast) return entry.steps == kEndOfBlock;
+      if (out != nullptr) out[kNaturalOrder[k]] = static_cast<JCOEF>(value);
+    }
   }
   return true;
 }
