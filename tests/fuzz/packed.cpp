@@ -14,7 +14,7 @@ namespace {
 
 void read_all(std::string_view bytes) {
   write(folder() / "train.vimpack", bytes);
-  const auto dataset = data::open_packed(folder(), data::Split::kTrain, 3);
+  const auto dataset = data::open_packed(folder(), data::Split::kTrain, {});
   for (int64_t i = 0; i < dataset->size(); ++i) {
     try {
       dataset->name(i);
