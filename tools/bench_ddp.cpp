@@ -12,10 +12,9 @@
 
 namespace vim::tools {
 
-void bench_ddp(int argc, char** argv) {
-  CLI::App app("Measures training in several processes against one, with random images.",
-               "vim-bench ddp");
-  app.footer(
+void add_bench_ddp(CLI::App& app, int argc, char** argv) {
+  auto* sub = app.add_subcommand("ddp", "Training in several processes against one");
+  sub->footer(
       "'apart' is a step of all processes at once without reduction of gradients, 'together' with "
       "it; hidden is the\nshare of the all-reduce that costs no time. Where processes share the "
       "cores of a CPU, the one that they are\ncompared with has all these cores and the batches of "
@@ -23,41 +22,45 @@ void bench_ddp(int argc, char** argv) {
       "Example: vim-bench ddp --config configs/vim_tiny.yaml --batch 128 --set "
       "train.precision=bf16 "
       "--json ddp.json");
-  train::DdpBenchmarkCommand command;
-  std::vector<std::string> files, overrides;
-  std::string processes = "auto";
-  app.add_option("ddp")->required()->group("");  // the subcommand's own name
-  app.add_option("--config", files, "Configuration of a model; may be several")
+  struct Options {
+    train::DdpBenchmarkCommand command;
+    std::vector<std::string> files, overrides;
+    std::string processes = "auto";
+  };
+  const auto options = std::make_shared<Options>();
+  sub->add_option("--config", options->files, "Configuration of a model; may be several")
       ->required()
       ->type_name("FILE");
-  app.add_option("--set", overrides, "Set one key in all of them; may be repeated")
+  sub->add_option("--set", options->overrides, "Set one key in all of them; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  app.add_option(
-         "--nproc", processes,
+  sub->add_option(
+         "--nproc", options->processes,
          "Processes of this machine; auto: one a GPU, two on a CPU. Under torchrun, srun or "
          "mpirun, they are the launcher's")
       ->check(CLI::IsMember({"auto"}) | CLI::Range(1, 1024))
       ->type_name("N|auto");
-  app.add_option("--batch", command.batches,
-                 "Images a step of each process (default: data.batch_size)")
+  sub->add_option("--batch", options->command.batches,
+                  "Images a step of each process (default: data.batch_size)")
       ->check(CLI::PositiveNumber);
-  app.add_option("--seconds", command.seconds, "Time for each figure")
+  sub->add_option("--seconds", options->command.seconds, "Time for each figure")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--json", command.json, "Write the figures to this file")->type_name("FILE");
-  if (!parse(app, argc, argv)) return;
-  for (const std::string& file : files) {
-    command.models.push_back(
-        {std::filesystem::path(file).stem(), config::load<train::RunConfig>(file, overrides)});
-  }
-  const bool is_launched = !dist::detect_launch().launcher.empty();
-  const int count = processes == "auto"
-                        ? train::local_processes(command.models.front().config, /*on_cpu=*/2)
-                        : std::stoi(processes);
-  if (!is_launched) std::exit(run_processes(count, argc, argv, /*name_output=*/false));
-  let_threads_sleep(argv);
-  train::benchmark_ddp(command);
+  sub->add_option("--json", options->command.json, "Write the figures to this file")
+      ->type_name("FILE");
+  sub->callback([=] {
+    train::DdpBenchmarkCommand command = options->command;
+    for (const std::string& file : options->files) {
+      command.models.push_back({std::filesystem::path(file).stem(),
+                                config::load<train::RunConfig>(file, options->overrides)});
+    }
+    const bool is_launched = !dist::detect_launch().launcher.empty();
+    const int count = options->processes == "auto"
+                          ? train::local_processes(command.models.front().config, /*on_cpu=*/2)
+                          : std::stoi(options->processes);
+    if (!is_launched) std::exit(run_processes(count, argc, argv, /*name_output=*/false));
+    train::benchmark_ddp(command);
+  });
 }
 
 }  // namespace vim::tools

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <thread>
 
+#include "data_bench_options.h"
 #include "tool.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
@@ -170,19 +171,7 @@ void add_list(CLI::App& app) {
 void add_bench(CLI::App& app) {
   auto* sub =
       app.add_subcommand("bench", "Images a second, stage by stage, on one core and on all");
-  const auto command = std::make_shared<vim::data::BenchCommand>();
-  command->workers = all_cores();
-  sub->footer(
-      "Reading, decoding, crop and resize, RandAugment and collation each by itself, then from "
-      "file to batch. bench/data_timm.py measures timm on the same files.");
-  sub->add_option("DIR", command->root,
-                  "Folder with photographs; else those of Debian's packages scratch and "
-                  "labelme-examples");
-  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
-  sub->add_option("--seconds", command->seconds, "Time for each figure")
-      ->check(CLI::PositiveNumber);
-  sub->add_flag("--json", command->json, "As JSON");
-  sub->callback([=] { vim::data::bench(*command); });
+  vim::tools::describe_data_bench(*sub);
 }
 
 int run(int argc, char** argv) {

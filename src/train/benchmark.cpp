@@ -1,18 +1,13 @@
 #include "vim/train/benchmark.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/CachingDeviceAllocator.h>
-#include <c10/core/Event.h>
-#include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
-#include <algorithm>
-#include <chrono>
-#include <functional>
 #include <iostream>
 
 #include "train/benchmark_report.h"
 #include "train/device.h"
+#include "train/device_graph.h"
+#include "train/stopwatch.h"
 #include "train/synthetic.h"
 #include "train/train_step.h"
 #include "vim/core/error.h"
@@ -22,59 +17,6 @@
 namespace vim::train {
 namespace {
 
-using Work = std::function<void()>;
-
-constexpr int kWarmup = 5;   // calls; a training step records its graph in the third
-constexpr int kRounds = 15;  // each of as many calls as fit into its share of the time
-
-// Milliseconds of `calls` calls, by the device's own clock where it has one.
-double time_calls(const Work& work, int calls, at::Device device) {
-  if (!device.is_cuda()) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < calls; ++i) work();
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-        .count();
-  }
-  const c10::impl::VirtualGuardImpl guard(device.type());
-  c10::Event start(device.type(), c10::EventFlag::BACKEND_DEFAULT);
-  c10::Event end(device.type(), c10::EventFlag::BACKEND_DEFAULT);
-  start.record(guard.getStream(device));
-  for (int i = 0; i < calls; ++i) work();
-  end.record(guard.getStream(device));
-  end.synchronize();
-  return start.elapsedTime(end);
-}
-
-// The median over rounds of the milliseconds of a call.
-double measure(const Work& work, double seconds, at::Device device) {
-  time_calls(work, kWarmup, device);
-  const double once = time_calls(work, 1, device);
-  const int calls = std::max(1, static_cast<int>(1000 * seconds / kRounds / std::max(once, 1e-3)));
-  std::vector<double> rounds;
-  for (int i = 0; i < kRounds; ++i) rounds.push_back(time_calls(work, calls, device) / calls);
-  std::ranges::nth_element(rounds, rounds.begin() + kRounds / 2);
-  return rounds[kRounds / 2];
-}
-
-// The device's memory at the peak since the scope began; what was cached before is given back.
-class PeakMemory {
- public:
-  explicit PeakMemory(at::Device device) : device_(device) {
-    if (!device.is_cuda()) return;
-    at::getDeviceAllocator(device.type())->emptyCache();
-    at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
-  }
-  double bytes() const {
-    if (!device_.is_cuda()) return 0;
-    const auto stats = at::getDeviceAllocator(device_.type())->getDeviceStats(device_.index());
-    constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-    return static_cast<double>(stats.allocated_bytes[kAll].peak);
-  }
-
- private:
-  at::Device device_;
-};
-
 double time_training(const RunConfig& config, int64_t batch, double seconds, at::Device device) {
   Synthetic task(config.model, device);
   task.model().train();
@@ -83,7 +25,7 @@ double time_training(const RunConfig& config, int64_t batch, double seconds, at:
   if (config.ema.enabled) ema.emplace(task.model(), config.ema.decay);
   TrainStep step(config, task, optimizer, ema ? &*ema : nullptr);
   const tasks::Inputs inputs = task.batch(batch);
-  return measure([&] { step.run({inputs}, 1e-4); }, seconds, device);
+  return median_milliseconds([&] { step.run({inputs}, 1e-4); }, seconds, device);
 }
 
 double time_inference(const RunConfig& config, int64_t batch, double seconds, at::Device device) {
@@ -95,11 +37,12 @@ double time_inference(const RunConfig& config, int64_t batch, double seconds, at
     const AutocastScope autocast(config.train.precision, device);
     task.model().forward(images);
   };
-  if (!device.is_cuda() || !config.train.cuda_graph) return measure(forward, seconds, device);
-  for (int i = 0; i < kWarmup; ++i) forward();
+  if (!device.is_cuda() || !config.train.cuda_graph)
+    return median_milliseconds(forward, seconds, device);
+  for (int i = 0; i < 2; ++i) forward();  // what is made on first use is then there
   DeviceGraph graph;
   graph.record(forward);
-  return measure([&] { graph.replay(); }, seconds, device);
+  return median_milliseconds([&] { graph.replay(); }, seconds, device);
 }
 
 // Largest difference of scores in each precision, relative to the largest score: a few roundings of
@@ -138,6 +81,7 @@ BenchmarkResult measure_model(const BenchmarkCommand::Model& model, BenchmarkMod
                               int64_t batch, double seconds, at::Device device) {
   const RunConfig& config = model.config;
   BenchmarkResult result{model.name,
+                         describe(device),
                          mode,
                          config.train.precision,
                          config.model.image_size.height,
@@ -164,10 +108,7 @@ void benchmark(const BenchmarkCommand& command) {
     RunConfig& config = model.config;
     const c10::Device device = choose_device(config.device);
     allow_tf32(config.train.precision);
-    std::optional<c10::StreamGuard> stream;
-    if (device.is_cuda()) {
-      stream.emplace(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
-    }
+    const auto stream = own_stream(device);
     check_scores(model.name, config, device);
     const std::vector<int64_t> sizes = command.image_sizes.empty()
                                            ? std::vector{config.model.image_size.height}

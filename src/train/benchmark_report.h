@@ -8,10 +8,12 @@
 
 namespace vim::train {
 
+const char* name_of(BenchmarkMode mode);
+
 std::string table_header();
 std::string table_row(const BenchmarkResult& result);
 
-// An array of objects, one a result.
+// {"version": ..., "results": [...]}
 std::string as_json(const std::vector<BenchmarkResult>& results);
 
 // Images a second and memory against the image size, a line for each model, mode and batch; a line

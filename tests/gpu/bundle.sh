@@ -4,7 +4,7 @@
 # CUDA half, but neither a compiler nor Debian's packages:
 #
 #   bash tests/gpu/bundle.sh DEST [BUILD]      # here; BUILD is a CUDA build (default: build/cuda)
-#   bash DEST/run.sh LIBTORCH [tests|bench]    # there; LIBTORCH is the folder with lib/libtorch_cuda.so
+#   bash DEST/run.sh LIBTORCH [--quick] [SECTION...]   # there; LIBTORCH is the folder with lib/libtorch_cuda.so
 #   bash DEST/run_ranks.sh LIBTORCH            # there, with two GPUs
 set -euo pipefail
 if (($# < 1 || $# > 2)); then
@@ -16,14 +16,14 @@ dest=$(realpath "$1")
 build=$(realpath -m "${2:-build/cuda}")
 cd "$(dirname "$0")/../.."
 
-cmake --build "$build" --target test_ops test_nn test_train vim-train vim-eval vim-bench
+cmake --build "$build" --target scan_cuda test_ops test_nn test_train vim-train vim-eval vim-bench
 mkdir -p "$dest/bin" "$dest/lib" "$dest/fixtures"
-programs=("$build"/bin/test_{ops,nn,train} "$build"/bin/vim-{train,eval,bench})
+programs=("$build"/bin/{scan_cuda,test_{ops,nn,train}} "$build"/bin/vim-{train,eval,bench})
 for program in "${programs[@]}"; do strip -o "$dest/bin/$(basename "$program")" "$program"; done
 ldd "${programs[@]}" | sed -n 's/.* => \(\/usr\/lib[^ ]*\|\/lib[^ ]*\) .*/\1/p' | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+|ld-linux[^/]*)\.so' |
   xargs -I{} cp -L {} "$dest/lib/"
-cp -r configs tests/cli tests/gpu/run.sh tests/gpu/run_ranks.sh "$dest/"
+cp -r configs tests/cli tests/gpu/run.sh tests/gpu/run_ranks.sh bench/deit_compiled.py "$dest/"
 fashion=/usr/share/datasets/fashion-mnist
 if [[ -d $fashion ]]; then cp -rL "$fashion" "$dest/"; fi
 fixtures=${VIM_FIXTURES:-../shared/fixtures}

@@ -1,4 +1,4 @@
-// Speed and memory of models, side by side (vim-bench).
+// Speed and memory of models, side by side (vim-bench model).
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,7 @@ struct BenchmarkCommand {
 
 struct BenchmarkResult {
   std::string model;
+  std::string device;
   BenchmarkMode mode;
   Precision precision;
   int64_t image_size, tokens, batch;

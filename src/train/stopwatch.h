@@ -1,0 +1,31 @@
+// Time and memory on a device, for the benchmarks.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+
+namespace vim::train {
+
+// The median over rounds of the milliseconds of a call, by the device's own clock where it has one;
+// the rounds take about `seconds` together. The first calls are not counted.
+double median_milliseconds(const std::function<void()>& work, double seconds, at::Device device);
+
+// The device's memory at the peak since the scope began; what was cached before is given back.
+class PeakMemory {
+ public:
+  explicit PeakMemory(at::Device device);
+  double bytes() const;  // 0 on the CPU
+
+ private:
+  at::Device device_;
+};
+
+// Bytes a second, read and written ones together, of copying a tensor that no cache holds.
+double copy_bandwidth(at::Device device);
+
+// "NVIDIA H100 80GB HBM3", "CPU, 16 threads".
+std::string describe(at::Device device);
+
+}  // namespace vim::train
