@@ -7,6 +7,7 @@
 #include "vim/core/error.h"
 #include "vim/core/log.h"
 #include "vim/core/text.h"
+#include "vim/ops/gpu.h"
 #include "vim/ops/ops.h"
 
 namespace vim::train {
@@ -52,6 +53,8 @@ c10::Device choose_device(const std::string& name, int local_rank) {
     }
     index = std::stoll(digits);
   }
+  const auto problem = ops::gpu_problem(static_cast<int>(index));
+  if (!problem.empty()) throw UsageError(concat("device: ", problem, ", or use device: cpu"));
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
