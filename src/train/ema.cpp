@@ -13,16 +13,6 @@ Ema::Ema(const torch::nn::Module& model, double decay)
   for (const auto& [name, tensor] : live_) average_.emplace(name, tensor.detach().clone());
 }
 
-void Ema::update() {
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> averages, weights;
-  for (auto& [name, average] : average_) {
-    averages.push_back(average);
-    weights.push_back(live_.at(name));
-  }
-  at::_foreach_lerp_(averages, weights, 1 - decay_);
-}
-
 void Ema::swap() {
   const at::NoGradGuard no_grad;
   for (auto& [name, average] : average_) {

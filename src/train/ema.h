@@ -14,8 +14,9 @@ class Ema {
   // Starts as a copy of the model's weights. The model must outlive this.
   Ema(const torch::nn::Module& model, double decay);
 
-  // average = decay * average + (1 - decay) * weights
-  void update();
+  // A step of the optimiser sets average = decay * average + (1 - decay) * weight for each weight
+  // that is trained (AdamW::step); the others stay what they are.
+  double decay() const { return decay_; }
 
   // Exchanges the model's weights with the average; twice is nothing.
   void swap();

@@ -63,98 +63,59 @@ void freeze(torch::nn::Module& model, const std::vector<std::string>& patterns) 
   throw UsageError("optim.freeze: it leaves nothing to train");
 }
 
-AdamW::AdamW(const torch::nn::Module& model, const OptimConfig& config) : config_(config) {
+AdamW::AdamW(const torch::nn::Module& model, const OptimConfig& config) {
   const auto all = model.named_parameters();
   int64_t blocks = 0;
   for (const auto& entry : all) {
     blocks = std::max(blocks, block_of(entry.key()).value_or(-1) + 1);
   }
-  std::map<std::pair<bool, int64_t>, Group> groups;  // not decayed, layer
   for (const auto& entry : all) {
     const at::Tensor& parameter = entry.value();
     if (!parameter.requires_grad()) continue;
     const bool decayed = is_decayed(entry.key(), parameter, config);
-    const int64_t layer = config.layer_decay == 1 ? blocks + 1 : layer_of(entry.key(), blocks);
-    Group& group = groups[{!decayed, layer}];
-    group.weight_decay = decayed ? config.weight_decay : 0.0;
-    group.lr_scale = std::pow(config.layer_decay, static_cast<double>(blocks + 1 - layer));
-    group.names.push_back(entry.key());
-    group.parameters.push_back(parameter);
-    group.exp_avg.push_back(at::zeros_like(parameter));
-    group.exp_avg_sq.push_back(at::zeros_like(parameter));
-    group.steps.push_back(at::zeros({}, parameter.options().dtype(at::kFloat)));
+    const int64_t layer = layer_of(entry.key(), blocks);
+    names_.push_back(entry.key());
+    step_.parameters.push_back(parameter);
+    step_.exp_avg.push_back(at::zeros_like(parameter));
+    step_.exp_avg_sq.push_back(at::zeros_like(parameter));
+    step_.weight_decay.push_back(decayed ? config.weight_decay : 0.0);
+    step_.lr_scale.push_back(std::pow(config.layer_decay, static_cast<double>(blocks + 1 - layer)));
   }
-  for (auto& [key, group] : groups) groups_.push_back(std::move(group));
+  VIM_CHECK(!names_.empty());
+  step_.steps = at::zeros({static_cast<int64_t>(names_.size())},
+                          at::TensorOptions(device()).dtype(at::kFloat));
+  step_.lr = at::zeros({}, at::TensorOptions(device()).dtype(at::kDouble));
+  step_.beta1 = config.betas[0];
+  step_.beta2 = config.betas[1];
+  step_.eps = config.eps;
+  step_.max_norm = config.clip_grad;
 }
 
-std::vector<at::Tensor> AdamW::gradients() const {
-  std::vector<at::Tensor> found;
-  for (const Group& group : groups_) {
-    for (const at::Tensor& parameter : group.parameters) {
-      if (parameter.grad().defined()) found.push_back(parameter.grad());
-    }
+void AdamW::step(Ema* ema, LossScale* scale) {
+  ops::AdamWStep step = step_;
+  for (size_t i = 0; i < names_.size(); ++i) {
+    step.gradients.push_back(step_.parameters[i].grad());
+    if (ema != nullptr) step.averages.push_back(ema->weights().at(names_[i]));
   }
-  return found;
-}
-
-at::Tensor AdamW::clip_gradients(double max_norm) {
-  const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> all = gradients();
-  VIM_CHECK(!all.empty());
-  const at::Tensor norm = at::stack(at::_foreach_norm(all)).norm();
-  at::_foreach_mul_(all, (max_norm / (norm + 1e-6)).clamp_max(1.0));
-  return norm;
-}
-
-void AdamW::set_lr(double lr) {
-  lr_ = lr;
-  if (!device().is_cuda()) return;
-  for (Group& group : groups_) {
-    if (!group.device_lr.defined()) group.device_lr = at::empty({}, at::TensorOptions(device()));
-    group.device_lr.fill_(lr * group.lr_scale);
+  if (ema != nullptr) step.average_decay = ema->decay();
+  if (scale != nullptr) {
+    step.loss_scale = scale->scale();
+    step.overflow = scale->overflow();
   }
-}
-
-void AdamW::step(const at::Tensor& skip) {
-  const at::NoGradGuard no_grad;
-  const auto maybe_skip = skip.defined() ? std::optional(skip) : std::nullopt;
-  for (Group& group : groups_) {
-    std::vector<at::Tensor> parameters, gradients, exp_avg, exp_avg_sq, steps;
-    for (size_t i = 0; i < group.parameters.size(); ++i) {
-      if (!group.parameters[i].grad().defined()) continue;
-      parameters.push_back(group.parameters[i]);
-      gradients.push_back(group.parameters[i].grad());
-      exp_avg.push_back(group.exp_avg[i]);
-      exp_avg_sq.push_back(group.exp_avg_sq[i]);
-      steps.push_back(group.steps[i]);
-    }
-    if (parameters.empty()) continue;
-    at::_foreach_add_(steps, 1);
-    const auto update = [&](const auto& lr) {
-      at::_fused_adamw_(parameters, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps,
-                        lr, config_.betas[0], config_.betas[1], group.weight_decay, config_.eps,
-                        /*amsgrad=*/false, /*maximize=*/false, /*grad_scale=*/std::nullopt,
-                        maybe_skip);
-    };
-    group.device_lr.defined() ? update(group.device_lr) : update(lr_ * group.lr_scale);
-    if (maybe_skip) at::_foreach_sub_(steps, std::vector<at::Tensor>(steps.size(), skip));
-  }
+  ops::adamw_step(step);
+  if (scale != nullptr) scale->update();
 }
 
 void AdamW::zero_gradients() {
-  for (Group& group : groups_) {
-    for (at::Tensor& parameter : group.parameters) parameter.mutable_grad().reset();
-  }
+  for (at::Tensor& parameter : step_.parameters) parameter.mutable_grad().reset();
 }
 
 std::map<std::string, at::Tensor> AdamW::state() const {
   std::map<std::string, at::Tensor> state;
-  for (const Group& group : groups_) {
-    for (size_t i = 0; i < group.names.size(); ++i) {
-      state.emplace("exp_avg/" + group.names[i], group.exp_avg[i]);
-      state.emplace("exp_avg_sq/" + group.names[i], group.exp_avg_sq[i]);
-      state.emplace("step/" + group.names[i], group.steps[i]);
-    }
+  for (size_t i = 0; i < names_.size(); ++i) {
+    state.emplace("exp_avg/" + names_[i], step_.exp_avg[i]);
+    state.emplace("exp_avg_sq/" + names_[i], step_.exp_avg_sq[i]);
+    state.emplace("step/" + names_[i], step_.steps[static_cast<int64_t>(i)]);
   }
   return state;
 }

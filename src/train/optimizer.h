@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "train/ema.h"
+#include "train/precision.h"
+#include "vim/ops/adamw.h"
 #include "vim/train/config.h"
 
 namespace torch::nn {
@@ -32,22 +35,16 @@ class AdamW {
 
   // The learning rate of the steps to come. On a GPU it is put there, so that a recorded step reads
   // it.
-  void set_lr(double lr);
+  void set_lr(double lr) { step_.lr.fill_(lr); }
 
-  // One update with the gradients that the parameters hold; a parameter without one keeps its
-  // value. None at all where `skip`, a scalar on the device, is given and not zero.
-  void step(const at::Tensor& skip = {});
-
-  // Scales all gradients so that their joint norm is at most `max_norm`; returns the norm before, a
-  // scalar tensor on the device, so that nothing waits for it.
-  at::Tensor clip_gradients(double max_norm);
+  // One update with the gradients that the parameters hold, clipped as configured, and of the
+  // averages where there is an `ema`; a parameter without a gradient keeps its value. With a
+  // `scale`, that of the loss whose gradients they are, none at all where one is not finite.
+  void step(Ema* ema = nullptr, LossScale* scale = nullptr);
 
   void zero_gradients();
 
-  // Those that are there.
-  std::vector<at::Tensor> gradients() const;
-
-  at::Device device() const { return groups_.front().parameters.front().device(); }
+  at::Device device() const { return step_.parameters.front().device(); }
 
   // The moments under "exp_avg/<name>" and "exp_avg_sq/<name>", and "step/<name>". The tensors are
   // the optimiser's own.
@@ -55,17 +52,9 @@ class AdamW {
   void load_state(const std::map<std::string, at::Tensor>& state, const std::string& source);
 
  private:
-  struct Group {
-    double weight_decay;
-    double lr_scale;
-    std::vector<std::string> names;
-    std::vector<at::Tensor> parameters, exp_avg, exp_avg_sq, steps;
-    at::Tensor device_lr;  // on a GPU: the rate times lr_scale
-  };
-
-  OptimConfig config_;
-  double lr_ = 0;
-  std::vector<Group> groups_;  // none empty
+  std::vector<std::string> names_;
+  ops::AdamWStep step_;  // the parameters that are trained, at least one; gradients and averages
+                         // are put into it for a step
 };
 
 }  // namespace vim::train

@@ -42,10 +42,6 @@ at::Tensor LossScale::scaled(const at::Tensor& loss) const {
   return loss * scale_;
 }
 
-void LossScale::unscale(const std::vector<at::Tensor>& gradients) {
-  at::_amp_foreach_non_finite_check_and_unscale_(gradients, overflow_, scale_.reciprocal());
-}
-
 void LossScale::update() {
   at::_amp_update_scale_(scale_, growth_steps_, overflow_, kGrowth, kBackoff, kGrowthInterval);
   overflow_.zero_();

@@ -35,12 +35,12 @@ class LossScale {
 
   at::Tensor scaled(const at::Tensor& loss) const;
 
-  // Divides the gradients by the scale and notes whether one was not finite.
-  void unscale(const std::vector<at::Tensor>& gradients);
+  const at::Tensor& scale() const { return scale_; }
 
-  // 1 where a gradient was not finite since the last update, else 0; float, a scalar.
+  // Where a step of the optimiser notes that a gradient was not finite; float, a scalar.
   const at::Tensor& overflow() const { return overflow_; }
 
+  // After a step, by what it noted.
   void update();
 
   // The tensors are this object's own.

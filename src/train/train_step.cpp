@@ -50,12 +50,8 @@ at::Tensor TrainStep::compute(const std::vector<tasks::Inputs>& batches) {
   for (size_t i = 0; i < batches.size(); ++i) {
     loss += loss_and_gradients(batches[i], /*reduce=*/i + 1 == batches.size());
   }
-  if (loss_scale_) loss_scale_->unscale(optimizer_.gradients());
-  if (config_.optim.clip_grad > 0) optimizer_.clip_gradients(config_.optim.clip_grad);
-  optimizer_.step(loss_scale_ ? loss_scale_->overflow() : at::Tensor());
-  if (loss_scale_) loss_scale_->update();
+  optimizer_.step(ema_, loss_scale_ ? &*loss_scale_ : nullptr);
   optimizer_.zero_gradients();
-  if (ema_ != nullptr) ema_->update();
   return loss;
 }
 
