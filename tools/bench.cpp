@@ -42,7 +42,9 @@ void add_model(CLI::App& app) {
       ->allow_extra_args(false);
   sub->add_option("--mode", command.modes, "train (a whole step), inference, or both")
       ->transform(CLI::CheckedTransformer(std::map<std::string, BenchmarkMode>{
-          {"train", BenchmarkMode::kTrain}, {"inference", BenchmarkMode::kInference}}))
+                                              {"train", BenchmarkMode::kTrain},
+                                              {"inference", BenchmarkMode::kInference}})
+                      .description(""))
       ->type_name("train|inference");
   sub->add_option("--image-size", command.image_sizes, "Pixels a side (default: as configured)")
       ->check(CLI::PositiveNumber);
@@ -92,16 +94,22 @@ void add_ops(CLI::App& app, bool& all_well) {
   const auto options = std::make_shared<Options>();
   vim::train::OpsBenchmarkCommand& command = options->command;
   sub->add_option("OPERATOR", command.ops, "Which ones (default: all)")
-      ->check(CLI::IsMember(vim::train::benchmark_op_names()));
+      ->check(CLI::IsMember(vim::train::benchmark_op_names()))
+      ->type_name("");
   sub->add_option("--shape", options->shapes,
                   "Channels are the mixer's inner ones, twice the model's width (default: Vim-Ti's "
                   "and Vim-S's)")
       ->type_name("BATCHxCHANNELSxLENGTH");
   sub->add_option("--type", command.types, "Of the activations (default: bf16; on the CPU fp32)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Precision>{
-          {"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}}))
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Precision>{{"fp32", Precision::kFp32},
+                                                                   {"bf16", Precision::kBf16},
+                                                                   {"fp16", Precision::kFp16}})
+              .description(""))
       ->type_name("fp32|bf16|fp16");
-  sub->add_option("--device", command.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  sub->add_option("--device", command.device, "auto, cpu, cuda or cuda:N")
+      ->capture_default_str()
+      ->type_name("DEVICE");
   sub->add_option("--state", command.state, "States of a channel")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();

@@ -162,7 +162,7 @@ class Report {
     entry["bytes_per_second"] = timing.bytes_per_second;
     json_["results"].push_back(std::move(entry));
     print(problem, name_of(pass), fixed(timing.microseconds, 1),
-          fixed(timing.bytes_per_second / 1e9, 0),
+          fixed(timing.bytes_per_second / 1e9, 1),
           fixed(100 * timing.bytes_per_second / copy_, 0) + " %");
   }
   void add_wrong(const Problem& problem, const std::string& what) {
