@@ -10,7 +10,7 @@ namespace {
 
 void load(const std::filesystem::path& path) {
   const train::Checkpoint checkpoint = train::load_checkpoint(path);
-  train::config_of(checkpoint, path.string());
+  train::config_of(checkpoint, path.string(), {});
 }
 
 }  // namespace

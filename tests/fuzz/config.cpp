@@ -7,13 +7,22 @@
 #include "vim/train/config.h"
 
 namespace vim::fuzz {
+namespace {
+
+train::RunConfig load(const std::string& text) {
+  return config::load_text<train::RunConfig>(text, "config.yaml", {});
+}
+
+// What was written must be readable.
+train::RunConfig load_again(const std::string& text) noexcept {
+  return load(text);
+}
+
+}  // namespace
 
 void read(std::string_view bytes) {
-  const auto config = config::load_text<train::RunConfig>(std::string(bytes), "config.yaml", {});
-  const std::string written = config::dump(config);
-  if (config::dump(config::load_text<train::RunConfig>(written, "config.yaml", {})) != written) {
-    std::abort();  // load(dump(c)) == c
-  }
+  const std::string written = config::dump(load(std::string(bytes)));
+  if (config::dump(load_again(written)) != written) std::abort();
 }
 
 }  // namespace vim::fuzz

@@ -19,9 +19,8 @@ uint64_t big_endian(std::string_view bytes) {
 }  // namespace
 
 void read(std::string_view bytes) {
-  if (bytes.size() >= kSize + 8 && big_endian(bytes.substr(kSize, 4)) *
-                                           big_endian(bytes.substr(kSize + 4, 4)) >
-                                       kMaxSmall) {
+  if (bytes.size() >= kSize + 8 &&
+      big_endian(bytes.substr(kSize, 4)) * big_endian(bytes.substr(kSize + 4, 4)) > kMaxSmall) {
     return;
   }
   if (data::decode_image(bytes).empty()) std::abort();

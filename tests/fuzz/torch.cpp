@@ -1,7 +1,6 @@
-#include "vim/io/torch_file.h"
-
 #include "fuzz/target.h"
 #include "fuzz/tensors.h"
+#include "vim/io/torch_file.h"
 
 namespace vim::fuzz {
 
