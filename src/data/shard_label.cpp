@@ -30,7 +30,10 @@ std::optional<uint32_t> number_in(std::string_view text) {
 
 std::string shown(std::string_view text) {
   constexpr size_t kMost = 40;
-  return concat("'", text.substr(0, kMost), text.size() > kMost ? "...'" : "'");
+  std::string part(text.substr(0, kMost));
+  std::ranges::replace_if(
+      part, [](unsigned char c) { return c < ' '; }, '?');
+  return concat("'", part, text.size() > kMost ? "...'" : "'");
 }
 
 ShardLabel number(uint32_t value) {

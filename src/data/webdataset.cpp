@@ -126,7 +126,8 @@ ListingParts list_webdataset(const fs::path& root, const std::vector<std::string
   for (const ScannedShard& shard : scanned) without_image += shard.without_image;
   if (without_image > 0) {
     log::warning(concat(root.string(), ": ", with_separators(without_image),
-                        " samples without a JPEG or PNG are left out"));
+                        without_image == 1 ? " sample" : " samples",
+                        " without a JPEG or PNG left out"));
   }
   ListingParts all = merge(std::move(scanned), root);
   if (all.images == 0) {
