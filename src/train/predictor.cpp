@@ -15,6 +15,7 @@
 #include "vim/core/log.h"
 #include "vim/core/random.h"
 #include "vim/core/text.h"
+#include "vim/data/dataset.h"
 #include "vim/data/image.h"
 #include "vim/data/normalize.h"
 #include "vim/data/sample.h"
