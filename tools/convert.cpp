@@ -23,7 +23,7 @@ void run(int argc, char** argv) {
   app.require_subcommand(1);
   fs::path from, to;
   std::vector<fs::path> files;
-  bool statistics = false;
+  vim::train::InspectOptions options;
   std::optional<StorageType> precision;
   WeightChoice choice = WeightChoice::kAuto;
   const auto command = [&](const char* name, const char* doc) {
@@ -37,8 +37,11 @@ void run(int argc, char** argv) {
     return added;
   };
 
-  CLI::App* inspect = command("inspect", "List tensors and metadata");
-  inspect->add_flag("--statistics", statistics, "With mean, deviation and range of each tensor");
+  CLI::App* inspect = command("inspect", "Show the tree of tensors, and the metadata");
+  inspect->add_flag("--statistics", options.statistics,
+                    "With mean, deviation and range of each tensor");
+  inspect->add_option("--depth", options.depth, "Show so many levels of names, sums of the rest")
+      ->check(CLI::Range(1, 100));
   CLI::App* convert = conversion("convert", "Write another format or precision");
   convert->add_option("--precision", precision, "Type of the weights: fp64, fp32, fp16 or bf16")
       ->transform(CLI::CheckedTransformer(
@@ -46,7 +49,7 @@ void run(int argc, char** argv) {
                                              {"fp32", StorageType::kFp32},
                                              {"fp16", StorageType::kFp16},
                                              {"bf16", StorageType::kBf16}}));
-  CLI::App* extract = conversion("extract", "Write the weights alone, under plain names");
+  CLI::App* extract = conversion("extract", "Write the weights alone");
   vim::tools::add_weights_option(*extract, "--weights", choice);
   CLI::App* strip = conversion("strip", "Leave out the optimiser's state");
   CLI::App* average = app.add_subcommand("average", "Write the mean of several files' weights");
@@ -58,7 +61,7 @@ void run(int argc, char** argv) {
   verify->add_option("FILE", files, "Files")->required()->expected(1, -1);
   if (!vim::tools::parse(app, argc, argv)) return;
 
-  if (*inspect) vim::train::inspect_file(from, statistics, std::cout);
+  if (*inspect) vim::train::inspect_file(from, options, std::cout);
   if (*convert) vim::train::convert_file(from, to, precision);
   if (*extract) vim::train::extract_weights(from, to, choice);
   if (*strip) vim::train::strip_file(from, to);
@@ -66,8 +69,8 @@ void run(int argc, char** argv) {
   if (*diff && !vim::train::same_files(from, to, std::cout)) {
     throw vim::Error("the files differ");
   }
-  for (const fs::path& file : *verify ? files : std::vector<fs::path>()) {
-    vim::train::verify_file(file, std::cout);
+  if (*verify && !vim::train::verify_files(files, std::cout)) {
+    throw vim::Error("not every file is good");
   }
 }
 

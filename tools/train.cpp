@@ -24,7 +24,7 @@ void run(int argc, char** argv) {
       "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration.");
 
   vim::train::TrainCommand command;
-  std::string config_file, output, resume_from;
+  std::string config_file, output, resume_from, replay;
   std::vector<std::string> overrides;
   std::string processes = "1";
   bool print_config = false, help_config = false;
@@ -49,6 +49,11 @@ void run(int argc, char** argv) {
                  "each one's")
       ->check(CLI::IsMember({"auto"}) | CLI::Range(1, 1024))
       ->type_name("N|auto");
+  app.add_option("--replay", replay,
+                 "Run a step again whose loss or gradients were not finite, from the file in the "
+                 "run's dumps folder, with statistics of every tensor, and stop")
+      ->type_name("DUMP")
+      ->excludes(config);
   app.add_flag("--print-config", print_config, "Print the resolved configuration and stop");
   app.add_flag("--help-config", help_config, "Print every configuration key and stop");
   app.add_flag("--dry-run", command.dry_run,
@@ -57,6 +62,10 @@ void run(int argc, char** argv) {
   if (help_config) {
     std::cout << vim::config::reference<vim::train::RunConfig>();
     return;
+  }
+  if (!replay.empty()) {
+    vim::tools::let_threads_sleep(argv);
+    return vim::train::replay({replay, overrides});
   }
   if (config->count() == 0) throw CLI::RequiredError("--config");
 

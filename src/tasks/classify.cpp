@@ -42,7 +42,28 @@ std::unique_ptr<data::Loader> open(const TaskContext& context, data::Split split
        .pin_memory = context.device.is_cuda()});
 }
 
+class Classification : public Objective {
+ public:
+  Classification(const TaskConfig& task, const nn::ModelConfig& model, at::Device device)
+      : task_(task), model_(nn::make_classifier(model)) {
+    model_->to(device);
+  }
+  torch::nn::Module& model() override { return *model_; }
+  at::Tensor loss(const Inputs& inputs) override {
+    return soft_target_loss(model_->forward(inputs[0]), inputs[1], task_);
+  }
+
+ private:
+  TaskConfig task_;
+  std::shared_ptr<nn::Classifier> model_;
+};
+
 }  // namespace
+
+std::unique_ptr<Objective> make_objective(const TaskConfig& task, const nn::ModelConfig& model,
+                                          at::Device device) {
+  return std::make_unique<Classification>(task, model, device);
+}
 
 Classify::Classify(const TaskContext& context) : context_(context) {
   eval_loader_ = open(context, data::Split::kVal);

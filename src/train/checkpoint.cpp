@@ -18,8 +18,9 @@ using nlohmann::json;
 
 namespace vim::train {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Progress, epoch, step_in_epoch, step, epoch_loss_sum, best,
-                                   headline, ema_headline)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(Progress, epoch, step_in_epoch, step,
+                                                epoch_loss_sum, epoch_skipped, skipped, best,
+                                                best_epoch, headline, ema_headline)
 
 namespace {
 

@@ -23,11 +23,14 @@ struct Progress {
   int64_t epoch = 0;          // epochs finished
   int64_t step_in_epoch = 0;  // steps finished in the epoch after those
   int64_t step = 0;           // steps finished in all
-  double epoch_loss_sum = 0;  // over the steps of step_in_epoch
+  double epoch_loss_sum = 0;  // over the steps of step_in_epoch, but for those that were skipped,
+  double epoch_skipped = 0;   // which are so many,
+  int64_t skipped = 0;        // and so many in all
   double best = -1;           // the best headline metric so far, of the model or the average
   int64_t best_epoch = 0;     // and the epoch (from 1) after which it was measured
   double headline = -1;       // that of the model in the last evaluation
   double ema_headline = -1;   // that of the average, where there is one
+  bool operator==(const Progress&) const = default;
 };
 
 struct Checkpoint {

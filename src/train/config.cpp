@@ -63,7 +63,8 @@ void describe(config::Visitor& v, CheckpointConfig& c) {
   v("keep_every_epochs", c.keep_every_epochs,
     "Keep a checkpoint of its own every n epochs; 0: none.", at_least(0));
   v("on_error", c.on_error,
-    "Where a checkpoint cannot be written (a full disk, say): stop, or warn and continue.");
+    "Where a checkpoint or metrics.jsonl cannot be written (a full disk, say): stop, or warn and "
+    "continue.");
 }
 
 void describe(config::Visitor& v, TrainConfig& c) {
@@ -79,6 +80,15 @@ void describe(config::Visitor& v, TrainConfig& c) {
   v("evaluate_every_epochs", c.evaluate_every_epochs,
     "Evaluate every n epochs, and always after the last one; 0: only then.", at_least(0));
   v("log_every_steps", c.log_every_steps, "Steps between two lines of metrics.jsonl.", at_least(1));
+  v("statistics_every_steps", c.statistics_every_steps,
+    "Every so many steps, write range and mean of each layer's output and of all gradients to "
+    "metrics.jsonl; 0: never.",
+    at_least(0));
+  v("max_skipped_steps", c.max_skipped_steps,
+    "A step whose loss or gradients are not finite is skipped, and dumped for vim-train --replay; "
+    "so many in a run, and one more ends it. With fp16, steps that only lower the loss scale do "
+    "not count.",
+    at_least(0));
 }
 
 void describe(config::Visitor& v, RunConfig& c) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "train/checkpoint.h"
+#include "train/tensor_source.h"
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 #include "vim/io/tensor_file.h"
@@ -18,7 +19,6 @@ namespace fs = std::filesystem;
 namespace vim::train {
 namespace {
 
-constexpr size_t kShownText = 60;
 constexpr std::array<std::string_view, 4> kTraining = {"optimizer", "lr_scheduler", "scaler",
                                                        "epoch"};
 
@@ -26,20 +26,6 @@ at::ScalarType type_of(StorageType precision) {
   static constexpr std::array kTypes = {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16};
   return kTypes[static_cast<size_t>(precision)];
 }
-
-// A checkpoint of ours is verified when it is read; of others the formats' own checks must do.
-struct Source {
-  explicit Source(const fs::path& path) {
-    if (is_checkpoint(path)) {
-      checkpoint = load_checkpoint(path);
-      file = to_file(*checkpoint);
-    } else {
-      file = io::read_tensors(path);
-    }
-  }
-  io::TensorFile file;
-  std::optional<Checkpoint> checkpoint;
-};
 
 // As a checkpoint, where it was one and still can be.
 void write(const fs::path& to, const Checkpoint& checkpoint) {
@@ -52,39 +38,6 @@ void write(const fs::path& to, const Checkpoint& checkpoint) {
 
 bool is_of_training(const std::string& name) {
   return std::ranges::find(kTraining, name.substr(0, name.find('/'))) != kTraining.end();
-}
-
-at::Tensor finite(const at::Tensor& tensor) {
-  return tensor.is_floating_point() ? at::isfinite(tensor) : at::ones_like(tensor, at::kBool);
-}
-
-int64_t count_not_finite(const at::Tensor& tensor) {
-  return tensor.numel() - finite(tensor).sum().item<int64_t>();
-}
-
-std::string statistics_of(const at::Tensor& tensor) {
-  if (tensor.numel() == 0 || tensor.is_complex()) return "";
-  const at::Tensor values = tensor.to(at::kDouble).masked_select(finite(tensor));
-  std::string text;
-  if (values.numel() > 0) {
-    text = concat("  mean ", values.mean().item<double>(), ", std ",
-                  values.std(/*unbiased=*/false).item<double>(), ", from ",
-                  values.min().item<double>(), " to ", values.max().item<double>());
-  }
-  const int64_t bad = tensor.numel() - values.numel();
-  return bad == 0 ? text : concat(text, "  ", bad, " NOT FINITE");
-}
-
-// Names and texts may come from anybody, and go to a terminal.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' && c != '\n') c = '?';
-  }
-  return text;
-}
-
-std::string described(const at::Tensor& tensor) {
-  return concat(c10::toString(tensor.scalar_type()), " ", tensor.sizes());
 }
 
 // Mean in double precision; what is no real number must be equal in all.
@@ -122,32 +75,8 @@ Tensors mean_of(const std::vector<Tensors>& files) {
 
 }  // namespace
 
-void inspect_file(const fs::path& path, bool statistics, std::ostream& out) {
-  const Source source(path);
-  std::string section;
-  int64_t values = 0;
-  for (const auto& [name, tensor] : source.file.tensors) {
-    const size_t slash = name.rfind('/');
-    const std::string of = slash == std::string::npos ? "" : name.substr(0, slash + 1);
-    if (of != section) out << printable(of) << "\n";
-    section = of;
-    out << (of.empty() ? "" : "  ") << printable(name.substr(of.size())) << "  "
-        << described(tensor) << (statistics ? statistics_of(tensor) : "") << "\n";
-    values += tensor.numel();
-  }
-  out << source.file.tensors.size() << " tensors, " << with_separators(values) << " values\n";
-  for (const auto& [key, text] : source.file.metadata) {
-    if (text.find('\n') != std::string::npos) {
-      out << "\n" << printable(key) << ":\n" << printable(text) << "\n";
-    } else {
-      out << printable(key) << ": " << printable(text.substr(0, kShownText))
-          << (text.size() > kShownText ? "..." : "") << "\n";
-    }
-  }
-}
-
 void convert_file(const fs::path& from, const fs::path& to, std::optional<StorageType> precision) {
-  Source source(from);
+  TensorSource source(from);
   if (!precision) {
     return source.checkpoint ? write(to, *source.checkpoint) : io::write_tensors(to, source.file);
   }
@@ -159,24 +88,28 @@ void convert_file(const fs::path& from, const fs::path& to, std::optional<Storag
 }
 
 void extract_weights(const fs::path& from, const fs::path& to, WeightChoice choice) {
-  const Source source(from);
+  const TensorSource source(from);
   io::TensorFile result;
+  Tensors weights;
   if (source.checkpoint) {
-    result.tensors = chosen_weights(*source.checkpoint, choice, from.string());
+    weights = chosen_weights(*source.checkpoint, choice, from.string());
     for (const char* key : {"config", "classes"}) {
       result.metadata.emplace(key, source.file.metadata.at(key));
     }
   } else {
-    result.tensors = nn::find_weights(source.file, choice == WeightChoice::kEma);
+    weights = nn::find_weights(source.file, choice == WeightChoice::kEma);
   }
-  if (result.tensors.empty()) {
+  if (weights.empty()) {
     throw Error(concat(from.string(), ": it holds no such weights; see vim-convert inspect"));
   }
+  // Safetensors keep metadata apart; of a PyTorch file they would become more of the weights.
+  const std::string prefix = to.extension() == ".safetensors" ? "" : "model/";
+  for (const auto& [name, tensor] : weights) result.tensors.emplace(prefix + name, tensor);
   io::write_tensors(to, result);
 }
 
 void strip_file(const fs::path& from, const fs::path& to) {
-  Source source(from);
+  TensorSource source(from);
   if (source.checkpoint) {
     source.checkpoint->optimizer.clear();
     return write(to, *source.checkpoint);
@@ -191,7 +124,7 @@ void average_files(const std::vector<fs::path>& from, const fs::path& to) {
   std::optional<Checkpoint> result;
   io::TensorFile last;
   for (const fs::path& path : from) {
-    Source source(path);
+    TensorSource source(path);
     std::erase_if(source.file.tensors, [](const auto& item) { return is_of_training(item.first); });
     if (source.checkpoint) {
       models.push_back(source.checkpoint->model);
@@ -212,7 +145,7 @@ void average_files(const std::vector<fs::path>& from, const fs::path& to) {
 }
 
 bool same_files(const fs::path& a, const fs::path& b, std::ostream& out) {
-  const Source left(a), right(b);
+  const TensorSource left(a), right(b);
   bool same = true;
   const auto differs = [&](const auto&... what) {
     out << concat(what...) << "\n";
@@ -246,16 +179,26 @@ bool same_files(const fs::path& a, const fs::path& b, std::ostream& out) {
   return same;
 }
 
-void verify_file(const fs::path& path, std::ostream& out) {
-  const Source source(path);
-  int64_t bad = 0;
-  for (const auto& [name, tensor] : source.file.tensors) bad += count_not_finite(tensor);
-  out << path.string() << ": "
-      << (source.checkpoint ? concat("a good checkpoint, step ", source.checkpoint->progress.step)
-                            : "a readable tensor file")
-      << ", " << source.file.tensors.size() << " tensors";
-  if (bad > 0) out << ", " << bad << " values NOT FINITE";
-  out << "\n";
+bool verify_files(const std::vector<fs::path>& files, std::ostream& out) {
+  size_t good = 0;
+  for (const fs::path& path : files) {
+    try {
+      const TensorSource source(path);
+      int64_t bad = 0;
+      for (const auto& [name, tensor] : source.file.tensors) bad += count_not_finite(tensor);
+      out << path.string() << ": "
+          << (source.checkpoint
+                  ? concat("a good checkpoint, step ", source.checkpoint->progress.step)
+                  : "a readable tensor file")
+          << ", " << source.file.tensors.size() << " tensors";
+      if (bad > 0) out << ", " << bad << " values NOT FINITE";
+      out << "\n";
+      ++good;
+    } catch (const Error& damage) {
+      out << damage.what() << "\n";
+    }
+  }
+  return good == files.size();
 }
 
 }  // namespace vim::train

@@ -148,6 +148,16 @@ class Results {
   std::vector<at::Tensor> features_;
 };
 
+// "[=====>     ]  120/240 images, 60 images/s, 0:02 left"
+std::string progress_bar(int64_t done, int64_t total, double seconds) {
+  constexpr int64_t kWidth = 30;
+  const auto filled = static_cast<size_t>(kWidth * done / total);
+  const double rate = static_cast<double>(done) / std::max(seconds, 1e-3);
+  return concat("[", std::string(filled, '='), std::string(kWidth - filled, ' '), "] ", done, "/",
+                total, " images, ", std::llround(rate), " images/s, ",
+                as_duration(static_cast<double>(total - done) / rate), " left");
+}
+
 void infer_images(const InferCommand& command, const Predictor& predictor) {
   const RunConfig& config = predictor.config();
   const std::vector<fs::path> images = find_images(command.images);
@@ -164,20 +174,19 @@ void infer_images(const InferCommand& command, const Predictor& predictor) {
                       options);
   Results results(command, predictor);
   const auto start = std::chrono::steady_clock::now();
-  int64_t done = 0;
   loader.begin(0);
-  while (const auto batch = loader.next()) {
+  for (int64_t done = 0; const auto batch = loader.next();) {
     const Scores scores = predictor.score_pixels(batch->images);
+    log::clear_status();  // which may be on the same terminal as the results
     for (int64_t i = 0; i < scores.logits.size(0); ++i) {
       const auto id = static_cast<size_t>(batch->ids[i].item<int64_t>());
       results.add(images[id].string(), scores.features[i], scores.logits[i]);
     }
+    std::cout << std::flush;
     done += scores.logits.size(0);
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    log::status(concat(done, "/", total, " images, ",
-                       std::llround(static_cast<double>(done) / std::max(seconds, 1e-3)),
-                       " images/s"));
+    log::status(progress_bar(done + loader.skipped(), total, seconds));
   }
   log::clear_status();
   results.write();

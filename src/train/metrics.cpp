@@ -1,11 +1,14 @@
 #include "train/metrics.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "vim/core/error.h"
 #include "vim/core/file.h"
+#include "vim/core/log.h"
 #include "vim/core/text.h"
 
 namespace vim::train {
@@ -24,15 +27,40 @@ std::string lines_until(const std::filesystem::path& path, int64_t last_step) {
 
 }  // namespace
 
-MetricsWriter::MetricsWriter(const std::filesystem::path& path, int64_t last_step) : path_(path) {
+MetricsWriter::MetricsWriter(const std::filesystem::path& path, int64_t last_step,
+                             OnSaveError on_error)
+    : path_(path), on_error_(on_error) {
   write_atomically(path, lines_until(path, last_step));
   file_.open(path, std::ios::app);
 }
 
 void MetricsWriter::write(const nlohmann::ordered_json& line) {
   VIM_CHECK(line.contains("step"));
+  if (failed_) {
+    file_.clear();
+    file_ << '\n';  // ends a line that was cut off
+  }
   file_ << line.dump() << std::endl;
-  if (!file_) throw Error(concat(path_.string(), ": cannot write: ", std::strerror(errno)));
+  const bool failed_before = std::exchange(failed_, !file_);
+  if (!failed_) return;
+  const std::string problem = concat(path_.string(), ": cannot write: ", std::strerror(errno));
+  if (on_error_ == OnSaveError::kStop) throw Error(problem);
+  if (!failed_before) log::warning(concat(problem, "; training goes on without these lines"));
+}
+
+nlohmann::ordered_json as_record(int64_t step, const std::vector<Observed>& observed) {
+  static constexpr std::array kSections = {"inputs", "weights", "outputs", "output_gradients",
+                                           "weight_gradients"};
+  nlohmann::ordered_json record = {{"kind", "statistics"}, {"step", step}};
+  for (const Observed& entry : observed) {
+    const Statistics& s = entry.statistics;
+    auto& section = record[kSections[static_cast<size_t>(entry.kind)]];
+    std::string name = entry.name;  // a layer may have several operators, or be used twice
+    for (int i = 2; section.contains(name); ++i) name = concat(entry.name, "#", i);
+    section[name] = {
+        {"min", s.min}, {"max", s.max}, {"mean_abs", s.mean_abs}, {"not_finite", s.not_finite}};
+  }
+  return record;
 }
 
 }  // namespace vim::train

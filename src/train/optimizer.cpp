@@ -91,19 +91,35 @@ AdamW::AdamW(const torch::nn::Module& model, const OptimConfig& config) {
   step_.max_norm = config.clip_grad;
 }
 
-void AdamW::step(Ema* ema, LossScale* scale) {
+nn::Weights AdamW::parameters() const {
+  nn::Weights found;
+  for (size_t i = 0; i < names_.size(); ++i) found.emplace(names_[i], step_.parameters[i]);
+  return found;
+}
+
+std::vector<at::Tensor> AdamW::gradients() const {
+  std::vector<at::Tensor> all;
+  for (const at::Tensor& parameter : step_.parameters) all.push_back(parameter.grad());
+  return all;
+}
+
+at::Tensor AdamW::gradient_norm(const LossScale* scale) const {
+  return scale == nullptr ? ops::gradient_norm(gradients())
+                          : ops::gradient_norm(gradients(), scale->scale(), scale->overflow());
+}
+
+void AdamW::step(const at::Tensor& norm, const Ema* ema, const LossScale* scale,
+                 const at::Tensor& skip) {
   ops::AdamWStep step = step_;
-  for (size_t i = 0; i < names_.size(); ++i) {
-    step.gradients.push_back(step_.parameters[i].grad());
-    if (ema != nullptr) step.averages.push_back(ema->weights().at(names_[i]));
+  step.gradients = gradients();
+  if (ema != nullptr) {
+    for (const std::string& name : names_) step.averages.push_back(ema->weights().at(name));
+    step.average_decay = ema->decay();
   }
-  if (ema != nullptr) step.average_decay = ema->decay();
-  if (scale != nullptr) {
-    step.loss_scale = scale->scale();
-    step.overflow = scale->overflow();
-  }
+  if (scale != nullptr) step.loss_scale = scale->scale();
+  step.norm = norm;
+  step.skip = skip;
   ops::adamw_step(step);
-  if (scale != nullptr) scale->update();
 }
 
 void AdamW::zero_gradients() {

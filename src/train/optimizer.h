@@ -9,6 +9,7 @@
 
 #include "train/ema.h"
 #include "train/precision.h"
+#include "vim/nn/weights.h"
 #include "vim/ops/adamw.h"
 #include "vim/train/config.h"
 
@@ -37,12 +38,21 @@ class AdamW {
   // it.
   void set_lr(double lr) { step_.lr.fill_(lr); }
 
-  // One update with the gradients that the parameters hold, clipped as configured, and of the
-  // averages where there is an `ema`; a parameter without a gradient keeps its value. With a
-  // `scale`, that of the loss whose gradients they are, none at all where one is not finite.
-  void step(Ema* ema = nullptr, LossScale* scale = nullptr);
+  // The joint norm of the gradients that the parameters hold, a scalar tensor on the device, so
+  // that nothing waits for it. With a `scale`, that of the loss whose gradients they are, the norm
+  // is that of the gradients without it, and an overflow is noted there.
+  at::Tensor gradient_norm(const LossScale* scale = nullptr) const;
+
+  // One update with the gradients, whose joint norm is `norm`, clipped as configured, and of the
+  // averages where there is an `ema`; a parameter without a gradient keeps its value. None at all,
+  // but of the averages, where `skip`, a float scalar on the device, is given and 1.
+  void step(const at::Tensor& norm, const Ema* ema = nullptr, const LossScale* scale = nullptr,
+            const at::Tensor& skip = {});
 
   void zero_gradients();
+
+  // Those that are trained, by name; the model's own.
+  nn::Weights parameters() const;
 
   at::Device device() const { return step_.parameters.front().device(); }
 
@@ -52,6 +62,8 @@ class AdamW {
   void load_state(const std::map<std::string, at::Tensor>& state, const std::string& source);
 
  private:
+  std::vector<at::Tensor> gradients() const;  // undefined where there is none
+
   std::vector<std::string> names_;
   ops::AdamWStep step_;  // the parameters that are trained, at least one; gradients and averages
                          // are put into it for a step

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <iomanip>
+#include <sstream>
 
 #include "vim/core/error.h"
 #include "vim/core/file.h"
@@ -15,12 +17,18 @@ namespace fs = std::filesystem;
 
 namespace vim::train {
 
+fs::path RunFolder::dump(int64_t step) const {
+  std::ostringstream name;
+  name << "step_" << std::setw(8) << std::setfill('0') << step << ".safetensors";
+  return dumps() / name.str();
+}
+
 bool RunFolder::holds_run() const {
   return fs::exists(config()) || fs::exists(metrics()) || fs::exists(checkpoints());
 }
 
 void RunFolder::remove_run() const {
-  for (const fs::path& path : {config(), metrics(), checkpoints()}) {
+  for (const fs::path& path : {config(), metrics(), checkpoints(), dumps()}) {
     std::error_code problem;
     fs::remove_all(path, problem);
     if (problem) throw Error(concat(path.string(), ": cannot remove: ", problem.message()));

@@ -3,9 +3,11 @@
 //   config.yaml          the resolved configuration
 //   metrics.jsonl        one JSON object a line
 //   checkpoints/         last.safetensors, best.safetensors, epoch_0010.safetensors, ...
+//   dumps/               step_00000124.safetensors: steps that went wrong (train/dump.h)
 //   run.lock             held by the process that writes here; its text is that process's number
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -23,6 +25,9 @@ class RunFolder {
   std::filesystem::path checkpoint(const std::string& name) const {
     return checkpoints() / (name + ".safetensors");
   }
+
+  std::filesystem::path dumps() const { return root_ / "dumps"; }
+  std::filesystem::path dump(int64_t step) const;
 
   // Whether a run has left something here.
   bool holds_run() const;

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "vim/core/random.h"
 #include "vim/nn/model.h"
 
 namespace vim::train {
@@ -14,6 +15,12 @@ constexpr int64_t kWarmupSteps = 2, kParallelWarmupSteps = 11;
 
 }  // namespace
 
+void seed_step(int64_t seed, int64_t step, int rank) {
+  RandomStream random(static_cast<uint64_t>(seed), Purpose::kModel, static_cast<uint64_t>(step),
+                      static_cast<uint64_t>(rank));
+  at::manual_seed(random.bits());
+}
+
 TrainStep::TrainStep(const RunConfig& config, tasks::Objective& objective, AdamW& optimizer,
                      Ema* ema, dist::DataParallel* parallel)
     : config_(config),
@@ -21,6 +28,7 @@ TrainStep::TrainStep(const RunConfig& config, tasks::Objective& objective, AdamW
       optimizer_(optimizer),
       ema_(ema),
       parallel_(parallel),
+      guard_(optimizer.parameters()),
       use_graph_(config.train.cuda_graph && optimizer.device().is_cuda() &&
                  nn::is_capturable(config.model) &&
                  (parallel == nullptr || parallel->is_capturable())),
@@ -30,13 +38,17 @@ TrainStep::TrainStep(const RunConfig& config, tasks::Objective& objective, AdamW
   }
 }
 
-at::Tensor TrainStep::loss_and_gradients(const tasks::Inputs& inputs, bool reduce) {
+at::Tensor TrainStep::loss_and_gradients(const tasks::Inputs& inputs, bool reduce,
+                                         Observer* observer) {
   at::Tensor loss;
   {
     const AutocastScope autocast(config_.train.precision, optimizer_.device());
+    const Observer::Scope observed(observer);
+    if (observer != nullptr) observer->note_inputs(inputs);
     loss = objective_.loss(inputs) / config_.train.accumulation;
   }
-  const at::Tensor root = loss_scale_ ? loss_scale_->scaled(loss) : loss;
+  const at::Tensor spread = FiniteGuard::spread(loss);
+  const at::Tensor root = loss_scale_ ? loss_scale_->scaled(spread) : spread;
   if (parallel_ != nullptr && reduce) {
     parallel_->backward(root);
   } else {
@@ -45,19 +57,32 @@ at::Tensor TrainStep::loss_and_gradients(const tasks::Inputs& inputs, bool reduc
   return loss.detach();
 }
 
-at::Tensor TrainStep::compute(const std::vector<tasks::Inputs>& batches) {
+at::Tensor TrainStep::backward(const std::vector<tasks::Inputs>& batches, Observer* observer) {
   at::Tensor loss = at::zeros({}, at::TensorOptions().device(optimizer_.device()));
   for (size_t i = 0; i < batches.size(); ++i) {
-    loss += loss_and_gradients(batches[i], /*reduce=*/i + 1 == batches.size());
+    loss += loss_and_gradients(batches[i], /*reduce=*/i + 1 == batches.size(), observer);
   }
-  optimizer_.step(ema_, loss_scale_ ? &*loss_scale_ : nullptr);
+  if (observer != nullptr) {
+    observer->note_gradients(loss_scale_ ? loss_scale_->scale() : at::Tensor());
+  }
+  return loss;
+}
+
+at::Tensor TrainStep::compute(const std::vector<tasks::Inputs>& batches, Observer* observer) {
+  const at::Tensor loss = backward(batches, observer);
+  LossScale* const scale = loss_scale_ ? &*loss_scale_ : nullptr;
+  const at::Tensor norm = optimizer_.gradient_norm(scale);
+  scale == nullptr ? guard_.note(loss, norm)
+                   : guard_.note(loss, norm, scale->scale(), scale->overflow());
+  optimizer_.step(norm, ema_, scale, guard_.skip());
+  if (scale != nullptr) scale->update();
   optimizer_.zero_gradients();
   return loss;
 }
 
-at::Tensor TrainStep::run(std::vector<tasks::Inputs> batches, double lr) {
+at::Tensor TrainStep::run(std::vector<tasks::Inputs> batches, double lr, Observer* observer) {
   optimizer_.set_lr(lr);
-  if (!use_graph_) return compute(batches);
+  if (!use_graph_) return compute(batches, observer);
 
   if (calls_ == 0) {
     graph_inputs_ = std::move(batches);
@@ -66,7 +91,7 @@ at::Tensor TrainStep::run(std::vector<tasks::Inputs> batches, double lr) {
       for (size_t i = 0; i < batches[b].size(); ++i) graph_inputs_[b][i].copy_(batches[b][i]);
     }
   }
-  if (calls_++ < warmup_steps_) return compute(graph_inputs_);
+  if (calls_++ < warmup_steps_ || observer != nullptr) return compute(graph_inputs_, observer);
   if (!graph_.recorded()) graph_.record([this] { graph_loss_ = compute(graph_inputs_); });
   graph_.replay();
   return graph_loss_;

@@ -6,6 +6,8 @@
 
 #include "train/device_graph.h"
 #include "train/ema.h"
+#include "train/finite_guard.h"
+#include "train/observer.h"
 #include "train/optimizer.h"
 #include "train/precision.h"
 #include "vim/dist/data_parallel.h"
@@ -13,6 +15,10 @@
 #include "vim/train/config.h"
 
 namespace vim::train {
+
+// Seeds torch's generators for step `step` (the steps before it), whose random numbers depend on
+// nothing else.
+void seed_step(int64_t seed, int64_t step, int rank);
 
 class TrainStep {
  public:
@@ -22,12 +28,21 @@ class TrainStep {
 
   // Trains on these batches, whose gradients are averaged. The mean loss, a scalar on the device
   // that holds until the next step. Nothing waits for the device. Where the step is recorded as a
-  // graph, that happens after a few calls, and the inputs' shapes must be those of the first.
-  at::Tensor run(std::vector<tasks::Inputs> batches, double lr);
+  // graph, that happens after a few calls, and the inputs' shapes must be those of the first; a
+  // step that is observed is not recorded. One whose loss or gradients are not finite changes no
+  // weight and no moment, which guard() notes.
+  at::Tensor run(std::vector<tasks::Inputs> batches, double lr, Observer* observer = nullptr);
+
+  // The same as far as the gradients, which the parameters then hold, unscaled and unclipped.
+  at::Tensor backward(const std::vector<tasks::Inputs>& batches, Observer* observer = nullptr);
 
   // One batch's share of the loss, forward and backward alone; the ranks' gradients are averaged
   // where `reduce` says so.
-  at::Tensor loss_and_gradients(const tasks::Inputs& inputs, bool reduce = false);
+  at::Tensor loss_and_gradients(const tasks::Inputs& inputs, bool reduce = false,
+                                Observer* observer = nullptr);
+
+  // What became of the steps.
+  FiniteGuard& guard() { return guard_; }
 
   // What a checkpoint must hold besides the model, the average and the optimiser. The tensors are
   // this object's own.
@@ -36,7 +51,7 @@ class TrainStep {
   void load_state(const std::map<std::string, at::Tensor>& state);
 
  private:
-  at::Tensor compute(const std::vector<tasks::Inputs>& batches);
+  at::Tensor compute(const std::vector<tasks::Inputs>& batches, Observer* observer = nullptr);
 
   const RunConfig& config_;
   tasks::Objective& objective_;
@@ -44,6 +59,7 @@ class TrainStep {
   Ema* ema_;
   dist::DataParallel* parallel_;
   std::optional<LossScale> loss_scale_;  // fp16 only
+  FiniteGuard guard_;
   bool use_graph_;
   int64_t warmup_steps_;
   int64_t calls_ = 0;

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "train/replicas.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/log.h"
-#include "vim/core/random.h"
 #include "vim/core/text.h"
 #include "vim/core/version.h"
 
@@ -96,9 +96,16 @@ double Trainer::mean_over_ranks(const at::Tensor& value) {
   return sum.item<double>() / group_.size();
 }
 
+void Trainer::read_tally() {
+  progress_.epoch_loss_sum = mean_over_ranks(tally_[0]);
+  progress_.epoch_skipped = mean_over_ranks(tally_[1]);
+}
+
 void Trainer::run() {
   replicate();
-  if (group_.is_main()) metrics_.emplace(folder_.metrics(), progress_.step);
+  if (group_.is_main()) {
+    metrics_.emplace(folder_.metrics(), progress_.step, config_.checkpoint.on_error);
+  }
   checkpoints_.emplace(folder_, config_.checkpoint);
   line_.emplace(config_.train.epochs, steps_per_epoch(), global_batch(), progress_.step);
   task_.model().train();
@@ -112,8 +119,8 @@ void Trainer::run() {
 }
 
 void Trainer::train_epoch() {
-  loss_sum_ = at::full({}, progress_.epoch_loss_sum,
-                       at::TensorOptions().dtype(at::kDouble).device(optimizer_.device()));
+  tally_ = at::tensor({progress_.epoch_loss_sum, progress_.epoch_skipped}, at::kDouble)
+               .to(optimizer_.device());
   line_->start_epoch(progress_.step);
   task_.train_loader().begin(progress_.epoch, progress_.step_in_epoch * config_.train.accumulation);
   while (progress_.step_in_epoch < steps_per_epoch()) {
@@ -128,58 +135,68 @@ void Trainer::train_epoch() {
   }
 }
 
-// The random numbers of a step depend on (seed, step) alone.
-void Trainer::train_step() {
-  RandomStream random(static_cast<uint64_t>(config_.seed), Purpose::kModel,
-                      static_cast<uint64_t>(progress_.step), static_cast<uint64_t>(group_.rank()));
-  at::manual_seed(random.bits());
-
+std::vector<tasks::Inputs> Trainer::next_batches() {
   std::vector<tasks::Inputs> batches;
   for (int64_t i = 0; i < config_.train.accumulation; ++i) {
     mark("waiting for images");
     batches.push_back(task_.prepare(*task_.train_loader().next()));
   }
-  mark("computing gradients");
-  const at::Tensor loss = step_.run(std::move(batches), schedule_.lr(progress_.step));
+  return batches;
+}
 
-  loss_sum_ += loss;
+void Trainer::train_step() {
+  seed_step(config_.seed, progress_.step, group_.rank());
+  std::vector<tasks::Inputs> batches = next_batches();
+  mark("computing gradients");
+  const int64_t statistics = config_.train.statistics_every_steps;
+  std::optional<Observer> observer;
+  if (statistics > 0 && (progress_.step + 1) % statistics == 0) {
+    observer.emplace(task_.model(), Observer::Detail::kLayers);
+  }
+  const at::Tensor loss =
+      step_.run(std::move(batches), schedule_.lr(progress_.step), observer ? &*observer : nullptr);
+
+  tally_ += step_.guard().tally();
   ++progress_.step;
   ++progress_.step_in_epoch;
+  if (observer && metrics_) metrics_->write(as_record(progress_.step, observer->read()));
   // Reading the loss waits for the device, so it happens at the logging cadence only.
-  if (progress_.step % config_.train.log_every_steps == 0) log_step(mean_over_ranks(loss));
+  if (progress_.step % config_.train.log_every_steps == 0) {
+    answer_faults();
+    log_step(mean_over_ranks(loss));
+  }
 }
 
 void Trainer::log_step(double loss) {
-  require_finite(loss);
   if (!group_.is_main()) return;
   const double lr = schedule_.lr(progress_.step - 1);
   metrics_->write({{"kind", "step"},
                    {"step", progress_.step},
                    {"epoch", progress_.epoch + 1},
                    {"loss", loss},
+                   {"gradient_norm", step_.guard().norm().item<double>()},
                    {"lr", lr}});
   log::status(line_->text(progress_.step, loss, lr, task_.train_loader().waited_seconds()));
-}
-
-void Trainer::require_finite(double loss) const {
-  if (std::isfinite(loss)) return;
-  throw Error(
-      concat("step ", progress_.step, ": the loss is ", loss,
-             "; resume from an earlier checkpoint with a lower optim.lr or with optim.clip_grad"));
 }
 
 void Trainer::finish_epoch() {
   const double seconds = line_->seconds();
   const double rate = line_->images_per_second(progress_.step);
-  const double loss = mean_over_ranks(loss_sum_) / static_cast<double>(progress_.step_in_epoch);
-  require_finite(loss);
+  answer_faults();
+  read_tally();
+  const double loss = progress_.epoch_loss_sum /
+                      (static_cast<double>(progress_.step_in_epoch) - progress_.epoch_skipped);
   progress_.epoch += 1;
   progress_.step_in_epoch = 0;
-  progress_.epoch_loss_sum = 0;
+  progress_.epoch_loss_sum = progress_.epoch_skipped = 0;
 
-  nlohmann::ordered_json record = {{"kind", "epoch"},          {"step", progress_.step},
-                                   {"epoch", progress_.epoch}, {"train_loss", loss},
-                                   {"seconds", seconds},       {"images_per_second", rate}};
+  nlohmann::ordered_json record = {{"kind", "epoch"},
+                                   {"step", progress_.step},
+                                   {"epoch", progress_.epoch},
+                                   {"train_loss", loss},
+                                   {"seconds", seconds},
+                                   {"images_per_second", rate},
+                                   {"skipped_steps", progress_.skipped}};
   std::string message =
       concat("epoch ", progress_.epoch, "/", config_.train.epochs, ": loss ", fixed(loss, 4), ", ",
              std::llround(rate), " img/s, ", as_duration(seconds));
@@ -244,7 +261,10 @@ void Trainer::stop_if_asked() {
 }
 
 void Trainer::save(std::vector<std::string> names) {
-  if (progress_.step_in_epoch > 0) progress_.epoch_loss_sum = mean_over_ranks(loss_sum_);
+  if (progress_.step_in_epoch > 0) {
+    answer_faults();
+    read_tally();
+  }
   mark("saving a checkpoint", /*patience=*/true);
   if (!group_.is_main()) return;
   Checkpoint checkpoint{

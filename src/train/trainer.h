@@ -6,6 +6,7 @@
 
 #include "train/checkpoint.h"
 #include "train/checkpoint_writer.h"
+#include "train/dump.h"
 #include "train/ema.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
@@ -47,8 +48,15 @@ class Trainer {
   double mean_over_ranks(const at::Tensor& value);
   void train_epoch();
   void train_step();
+  std::vector<tasks::Inputs> next_batches();
   void log_step(double loss);
-  void require_finite(double loss) const;
+  void read_tally();
+
+  // trainer_faults.cpp
+  void answer_faults();
+  std::string dump_step(const Faults& faults, int64_t step, int64_t step_in_epoch);
+  std::vector<tasks::Inputs> batches_again(int64_t step_in_epoch);
+
   void finish_epoch();
   void save_epoch();
   tasks::Metrics evaluate();
@@ -66,9 +74,9 @@ class Trainer {
   std::optional<dist::DataParallel> parallel_;  // in a world of more than one
   TrainStep step_;
   Progress progress_;
-  int64_t first_step_ = 0;       // of this process
-  bool files_complete_ = false;  // those of the epoch at whose end the run resumes
-  at::Tensor loss_sum_;          // this rank's, over the steps of this epoch, on the device, fp64
+  int64_t first_step_ = 0;                // of this process
+  bool files_complete_ = false;           // those of the epoch at whose end the run resumes
+  at::Tensor tally_;                      // FiniteGuard's, over the steps of this epoch
   std::optional<MetricsWriter> metrics_;  // of rank 0
   std::optional<CheckpointWriter> checkpoints_;
   std::optional<ProgressLine> line_;

@@ -31,6 +31,17 @@ says() {
   ! grep -q 'frame #' "$scratch/out" || fail "a stack trace"
 }
 
+# wait_for TEXT: appears in $scratch/out, which a program in the background writes.
+wait_for() {
+  local i
+  for ((i = 0; i < 300; ++i)); do
+    grep -qF -- "$1" "$scratch/out" && return
+    sleep 0.1
+  done
+  cat "$scratch/out" >&2
+  fail "never said: $1"
+}
+
 # Byte by byte.
 same_file() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
 

@@ -5,6 +5,8 @@ make_config "$scratch/c.yaml"
 expect 0 "$bin/vim-train" --config "$scratch/c.yaml" --output "$scratch/run"
 cd "$scratch"
 last=run/checkpoints/last.safetensors
+# A line of the last output matches this.
+shows() { grep -qE -- "$1" "$scratch/out" || { cat "$scratch/out"; fail "no line like $1"; }; }
 convert() { "$bin/vim-convert" "$@"; }
 top1() {
   rm -f r.json
@@ -14,7 +16,7 @@ top1() {
 
 expect 0 convert inspect "$last" --statistics
 says "model/"
-says "head.bias  Float [2]  mean "
+shows 'bias +Float \[2\]  mean '
 says "embed_dim: 16"
 expect 0 convert verify "$last" run/checkpoints/best.safetensors
 says "last.safetensors: a good checkpoint, step 30, "
@@ -33,10 +35,15 @@ says "only in run/checkpoints/last.safetensors"
 expect 0 convert diff there.pth back.safetensors
 expect 0 convert extract "$last" weights.pth --weights ema
 expect 0 convert inspect weights.pth
-says "patch_embed.proj.weight  Float [16, 1, 4, 4]"
+shows '^model/ +[0-9,]+ values$'
+shows '^  patch_embed.proj +272 values$'
+shows '^    weight +Float \[16, 1, 4, 4\]$'
+expect 0 convert inspect "$last" --depth 1
+shows '^model/ +[0-9,]+ values$'
+! grep -q 'patch_embed.proj' "$scratch/out" || fail "--depth 1 shows more"
 expect 0 convert convert weights.pth half.safetensors --precision fp16
 expect 0 convert inspect half.safetensors
-says "head.bias  Half [2]"
+shows '^ +bias +Half \[2\]$'
 expect 1 convert diff weights.pth half.safetensors
 says "head.bias: Float [2] and Half [2]"
 
@@ -53,8 +60,10 @@ expect 2 "$bin/vim-train" --config c.yaml --set model.init_from=weights.pth --se
 says "holds no averaged weights"
 
 damage "$last"
-expect 1 convert verify "$last"
+expect 1 convert verify "$last" nosuch.safetensors stripped.safetensors
 says "last.safetensors: damaged checkpoint"
+says "nosuch.safetensors: cannot open"
+says "stripped.safetensors: a good checkpoint"
 expect 2 convert
 expect 2 convert convert stripped.safetensors x.bin
 says "unknown format '.bin'"

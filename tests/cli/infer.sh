@@ -55,15 +55,11 @@ expect 2 infer
 says "an image or --tensor is required"
 expect 2 "$bin/vim-infer" --weights "$checkpoint" "$scratch/images"
 
-# The official logits.
+# The official logits, of weights under all the names that they come with.
 [ -d "$fixtures" ] || { echo "skipped: no fixtures"; exit 77; }
-cat >"$scratch/base.yaml" <<'YAML'
-model: {image_size: 32, patch_size: 8, depth: 4, embed_dim: 64, num_classes: 10}
-YAML
-for weights in base.safetensors checkpoints/official.pth checkpoints/model_only_legacy.pth; do
-  expect 0 "$bin/vim-infer" --weights "$fixtures/$weights" --config "$scratch/base.yaml" \
-    --tensor "$fixtures/base.safetensors" --output "$scratch/out.safetensors"
-  python3 - "$fixtures/base.safetensors" "$scratch/out.safetensors" <<'PYTHON'
+# close THEIRS OURS TENSOR...: equal to 1e-5.
+close() {
+  python3 - "$@" <<'PYTHON'
 import json, struct, sys
 def read(path, name):
     with open(path, "rb") as f:
@@ -71,11 +67,49 @@ def read(path, name):
         begin, end = header[name]["data_offsets"]
         f.seek(begin, 1)
         return struct.unpack(f"<{(end - begin) // 4}f", f.read(end - begin))
-for name in ("logits", "features"):
+for name in sys.argv[3:]:
     theirs, ours = read(sys.argv[1], name), read(sys.argv[2], name)
     assert len(theirs) == len(ours) and max(abs(a - b) for a, b in zip(theirs, ours)) < 1e-5, name
 PYTHON
+}
+cat >"$scratch/base.yaml" <<'YAML'
+model: {image_size: 32, patch_size: 8, depth: 4, embed_dim: 64, num_classes: 10}
+YAML
+for weights in base.safetensors checkpoints/official.pth checkpoints/model_only_legacy.pth; do
+  expect 0 "$bin/vim-infer" --weights "$fixtures/$weights" --config "$scratch/base.yaml" \
+    --tensor "$fixtures/base.safetensors" --output "$scratch/out.safetensors"
+  close "$fixtures/base.safetensors" "$scratch/out.safetensors" logits features
 done
 expect 1 "$bin/vim-infer" --weights "$fixtures/base.safetensors" --config "$scratch/base.yaml" --set model.depth=5 \
   --tensor "$fixtures/base.safetensors" --output "$scratch/out.safetensors"
 says "its weights do not fit this model (it lacks layers.4."
+
+# DeiT's: a dict {"model": weights} in a .pth.
+cat >"$scratch/deit.yaml" <<'YAML'
+model: {name: vit, image_size: 32, patch_size: 8, depth: 2, embed_dim: 64, num_classes: 10, vit: {heads: 2}}
+YAML
+python3 - "$fixtures/deit.safetensors" "$scratch/deit.safetensors" <<'PYTHON'
+import json, struct, sys
+with open(sys.argv[1], "rb") as f:
+    header = f.read(struct.unpack("<Q", f.read(8))[0])
+    tensors = {name.replace("param/", "model/"): value for name, value in json.loads(header).items()}
+    header = json.dumps(tensors).encode()
+    with open(sys.argv[2], "wb") as out:
+        out.write(struct.pack("<Q", len(header)) + header + f.read())
+PYTHON
+expect 0 "$bin/vim-convert" extract "$scratch/deit.safetensors" "$scratch/plain.safetensors" --weights model
+expect 0 "$bin/vim-convert" convert "$scratch/deit.safetensors" "$scratch/deit.pth"
+for weights in "$fixtures/deit.safetensors" "$scratch/deit.pth" "$scratch/plain.safetensors"; do
+  expect 0 "$bin/vim-infer" --weights "$weights" --config "$scratch/deit.yaml" --tensor "$fixtures/deit.safetensors" \
+    --output "$scratch/out.safetensors"
+  says "32 weights matched"
+  close "$fixtures/deit.safetensors" "$scratch/out.safetensors" logits
+done
+
+# DeiT fine-tuned: other classes, another image size.
+make_photos "$scratch/photos"
+expect 0 "$bin/vim-train" --config "$scratch/c.yaml" "${photos[@]}" --set model.name=vit --set model.image_size=16 \
+  --set model.patch_size=8 --set model.embed_dim=64 --set model.vit.heads=2 \
+  --set 'data.train_transforms=[{random_resized_crop: {size: 16}}]' --set 'data.eval_transforms=[{resize: {size: [16, 16]}}]' \
+  --set model.init_from="$scratch/deit.pth" --set train.epochs=1 --output "$scratch/tuned"
+says "reshaped: pos_embed [1, 17, 64] to [1, 5, 64]; new for other classes: head.bias, head.weight"

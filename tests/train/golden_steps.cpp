@@ -21,7 +21,7 @@ TEST_CASE("Ten steps of AdamW give the official losses and parameters") {
     CHECK(std::abs(loss.item<double>() - official["steps/loss"][step].item<double>()) < 1e-4);
     loss.backward();
     optimizer.set_lr(1e-3);
-    optimizer.step();
+    optimizer.step(optimizer.gradient_norm());
     optimizer.zero_gradients();
   }
   for (const auto& entry : model->named_parameters()) {

@@ -8,6 +8,9 @@
 #include <c10/cuda/CUDAFunctions.h>
 #endif
 
+#include <cmath>
+#include <limits>
+
 #include "support/catch.h"
 #include "support/support.h"
 #include "train/synthetic.h"
@@ -21,6 +24,8 @@ namespace {
 struct Outcome {
   std::vector<double> losses;
   std::map<std::string, at::Tensor> weights;  // of the model, and of the average
+  vim::train::FiniteGuard::Report report;
+  vim::nn::Weights kept, before_bad;  // the guard's, and what it should have kept
 };
 
 struct Setting {
@@ -29,6 +34,7 @@ struct Setting {
   bool graph = false;
   int64_t steps = 6;
   bool forbid_waiting = false;
+  int64_t bad_step = -1;  // one whose images are not finite
 };
 
 void forbid_waiting(bool forbidden) {
@@ -67,15 +73,25 @@ Outcome train(uint64_t seed, const Setting& setting) {
   vim::train::TrainStep step(config, task, optimizer, &ema);
   std::vector<vim::tasks::Inputs> batches;
   for (int64_t i = 0; i < 2 * setting.steps; ++i) batches.push_back(task.batch(8));
+  if (setting.bad_step >= 0) {
+    batches[2 * setting.bad_step + 1][0][0].fill_(std::numeric_limits<double>::quiet_NaN());
+  }
   std::vector<at::Tensor> losses;
+  Outcome outcome;
   for (int64_t i = 0; i < setting.steps; ++i) {
     at::manual_seed(seed + i);
+    if (i == setting.bad_step) {
+      for (const auto& [name, tensor] : optimizer.parameters()) {
+        outcome.before_bad.emplace(name, tensor.detach().clone());
+      }
+    }
     // The first steps allocate, for which the device may be waited for.
     if (setting.forbid_waiting && i == 3) forbid_waiting(true);
     losses.push_back(step.run({batches[2 * i], batches[2 * i + 1]}, 1e-3).clone());
   }
   forbid_waiting(false);
-  Outcome outcome;
+  outcome.report = step.guard().report();
+  outcome.kept = step.guard().kept();
   for (const at::Tensor& loss : losses) outcome.losses.push_back(loss.item<double>());
   for (const auto& entry : task.model().named_parameters()) {
     outcome.weights.emplace(entry.key(), entry.value().detach().cpu());
@@ -103,6 +119,28 @@ TEST_CASE("A recorded step has the bits of one that is not") {
   }
 }
 
+TEST_CASE("A step that is not finite is skipped and kept on the device, recorded or not") {
+  if (!at::hasCUDA()) VIM_SKIP("no GPU");
+  const uint64_t seed = vim::test::fresh_seed();
+  const bool graph = GENERATE(false, true);
+  const auto precision = GENERATE(Precision::kFp32, Precision::kBf16, Precision::kFp16);
+  const int64_t bad_step = GENERATE(1, 4);  // before the recording and after it
+  CAPTURE(graph, static_cast<int>(precision), bad_step);
+  const Outcome outcome = train(seed, {at::kCUDA, precision, graph, 6, false, bad_step});
+  CHECK(outcome.report.steps == 6);
+  CHECK(outcome.report.faults == 1);
+  CHECK(outcome.report.first == bad_step);
+  CHECK(std::isnan(outcome.report.loss));
+  for (const auto& [name, tensor] : outcome.before_bad) {
+    CAPTURE(name);
+    CHECK(at::equal(tensor, outcome.kept.at(name)));
+  }
+  for (const auto& [name, tensor] : outcome.weights) {
+    CAPTURE(name);
+    CHECK(tensor.isfinite().all().item<bool>());
+  }
+}
+
 TEST_CASE("Training on a GPU follows training on the CPU, and half precision follows both") {
   if (!at::hasCUDA()) VIM_SKIP("no GPU");
   const uint64_t seed = vim::test::fresh_seed();
@@ -124,5 +162,6 @@ TEST_CASE("No step waits for the device") {
   const bool graph = GENERATE(false, true);
   const auto precision = GENERATE(Precision::kFp32, Precision::kBf16, Precision::kFp16);
   CAPTURE(graph, static_cast<int>(precision));
-  CHECK_NOTHROW(train(vim::test::fresh_seed(), {at::kCUDA, precision, graph, 8, true}));
+  const int64_t bad_step = GENERATE(-1, 5);
+  CHECK_NOTHROW(train(vim::test::fresh_seed(), {at::kCUDA, precision, graph, 8, true, bad_step}));
 }

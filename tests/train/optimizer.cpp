@@ -32,7 +32,7 @@ void step(torch::nn::Module& model, const OptimConfig& config, double lr) {
   }
   AdamW optimizer(model, config);
   optimizer.set_lr(lr);
-  optimizer.step();
+  optimizer.step(optimizer.gradient_norm());
 }
 
 }  // namespace

@@ -59,6 +59,10 @@ class Task : public Objective {
   virtual double multiply_adds_per_image() const = 0;
 };
 
+// Model and loss alone, where no data are needed. Builds the model as make_task does.
+std::unique_ptr<Objective> make_objective(const TaskConfig& task, const nn::ModelConfig& model,
+                                          at::Device device);
+
 struct TaskContext {
   TaskConfig task;
   nn::ModelConfig model;

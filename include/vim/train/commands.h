@@ -22,6 +22,14 @@ struct TrainCommand {
 };
 void train(const TrainCommand& command);
 
+// Runs a step again that went wrong (train/dump.h); prints the statistics of every tensor in it,
+// and which one was the first with values that are not finite.
+struct ReplayCommand {
+  std::filesystem::path dump;
+  std::vector<std::string> overrides;  // "a.b=c"
+};
+void replay(const ReplayCommand& command);
+
 // How many processes use this machine well: one a GPU, and `on_cpu` where the CPU computes.
 int local_processes(const RunConfig& config, int on_cpu = 1);
 

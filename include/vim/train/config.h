@@ -70,6 +70,8 @@ struct TrainConfig {
   int64_t accumulation = 1;
   int64_t evaluate_every_epochs = 1;
   int64_t log_every_steps = 10;
+  int64_t statistics_every_steps = 0;
+  int64_t max_skipped_steps = 0;
   bool operator==(const TrainConfig&) const = default;
 };
 

@@ -14,16 +14,20 @@ namespace vim::train {
 
 enum class StorageType { kFp64, kFp32, kFp16, kBf16 };
 
-// Names, shapes, types and, where `statistics`, the values' range of every tensor; then the
-// metadata.
-void inspect_file(const std::filesystem::path& file, bool statistics, std::ostream& out);
+struct InspectOptions {
+  bool statistics = false;  // of every tensor's values
+  int64_t depth = 100;      // levels of names to show; those below are summed up
+};
+// The tree of names with shapes and types; then the metadata.
+void inspect_file(const std::filesystem::path& file, const InspectOptions& options,
+                  std::ostream& out);
 
 // Into the format that the extension of `to` says; every real number of the weights as `precision`.
 void convert_file(const std::filesystem::path& from, const std::filesystem::path& to,
                   std::optional<StorageType> precision);
 
-// The chosen weights alone, under their plain names, with configuration and classes where the file
-// has them.
+// The chosen weights alone, with configuration and classes where the file has them: in safetensors
+// under their plain names, in a PyTorch file as the dict "model", as the official ones are.
 void extract_weights(const std::filesystem::path& from, const std::filesystem::path& to,
                      WeightChoice choice);
 
@@ -37,7 +41,8 @@ void average_files(const std::vector<std::filesystem::path>& from, const std::fi
 // Whether both hold the same; else says what differs.
 bool same_files(const std::filesystem::path& a, const std::filesystem::path& b, std::ostream& out);
 
-// Throws where the file is damaged; says what it is, and how many values are not finite.
-void verify_file(const std::filesystem::path& file, std::ostream& out);
+// Says of each file what it is and how many values are not finite, or how it is damaged. Whether
+// all are good.
+bool verify_files(const std::vector<std::filesystem::path>& files, std::ostream& out);
 
 }  // namespace vim::train

@@ -27,27 +27,24 @@ void check_order(const AdamWStep& s, size_t i) {
               "adamw_step: tensors of parameter ", i, " are not dense in one order");
 }
 
-// Up to kMaxParameters of them, from the one at `first` on.
-cuda::Parameters slice(const AdamWStep& s, const std::vector<at::Tensor>& gradients, size_t first) {
-  cuda::Parameters list;
-  const size_t count = std::min<size_t>(s.parameters.size() - first, cuda::kMaxParameters);
-  list.count = static_cast<int>(count);
-  list.first_chunk[0] = 0;
-  for (size_t k = 0; k < count; ++k) {
-    const size_t i = first + k;
-    check_order(s, i);
-    list.at[k] = {storage<float>(s.parameters[i]),
-                  storage<float>(s.exp_avg[i]),
-                  storage<float>(s.exp_avg_sq[i]),
-                  s.averages.empty() ? nullptr : storage<float>(s.averages[i]),
-                  storage<const float>(gradients[i]),
-                  s.parameters[i].numel(),
-                  static_cast<float>(s.lr_scale[i]),
-                  static_cast<float>(s.weight_decay[i])};
-    const int64_t chunks = cuda::chunks_of(s.parameters[i].numel());
-    list.first_chunk[k + 1] = list.first_chunk[k] + static_cast<int>(chunks);
+// Lists of at most kMax of `count` tensors, one after the other; call(list, first tensor, first
+// chunk) has them in turn. `describe` gives the tensor of a number.
+template <class L, size_t kMax, class Describe, class Call>
+int64_t for_each_list(size_t count, const Describe& describe, const Call& call) {
+  int64_t chunk = 0;
+  for (size_t first = 0; first < count; first += kMax) {
+    L list;
+    list.count = static_cast<int>(std::min(count - first, kMax));
+    list.first_chunk[0] = 0;
+    for (int k = 0; k < list.count; ++k) {
+      list.at[k] = describe(first + static_cast<size_t>(k));
+      list.first_chunk[k + 1] =
+          list.first_chunk[k] + static_cast<int>(cuda::chunks_of(list.at[k].size));
+    }
+    C10_CUDA_CHECK(call(list, static_cast<int64_t>(first), chunk));
+    chunk += list.first_chunk[list.count];
   }
-  return list;
+  return chunk;
 }
 
 template <class T>
@@ -57,12 +54,42 @@ at::Tensor array_of(int64_t count, const at::Tensor& like) {
 
 }  // namespace
 
-at::Tensor step_on_cuda(const AdamWStep& s) {
+at::Tensor norm_on_cuda(const std::vector<at::Tensor>& gradients, const at::Tensor& loss_scale,
+                        const at::Tensor& overflow) {
+  const c10::NoGradGuard no_grad;
+  const c10::cuda::CUDAGuard guard(gradients[0].device());
+  const cudaStream_t stream = current_stream();
+  std::vector<at::Tensor> dense;
+  int64_t chunks = 0;
+  for (const at::Tensor& gradient : gradients) {
+    TORCH_CHECK(gradient.scalar_type() == at::kFloat, "gradient_norm: on a GPU it takes float32");
+    const bool is_dense = gradient.is_non_overlapping_and_dense();
+    dense.push_back(is_dense ? gradient : gradient.contiguous());
+    chunks += cuda::chunks_of(gradient.numel());
+  }
+  const at::Tensor partials = array_of<cuda::Partial>(chunks, gradients[0]);
+  const at::Tensor norm = at::empty({}, gradients[0].options());
+  for_each_list<cuda::Gradients, cuda::kMaxGradients>(
+      dense.size(),
+      [&](size_t i) {
+        return cuda::Gradient{storage<const float>(dense[i]), dense[i].numel()};
+      },
+      [&](const cuda::Gradients& list, int64_t /*first*/, int64_t chunk) {
+        return cuda::sum_squares(list, storage<cuda::Partial>(partials) + chunk, stream);
+      });
+  C10_CUDA_CHECK(cuda::finish_norm(storage<cuda::Partial>(partials), chunks,
+                                   storage<const float>(loss_scale), storage<float>(norm),
+                                   storage<float>(overflow), stream));
+  return norm;
+}
+
+void step_on_cuda(const AdamWStep& s) {
   const c10::NoGradGuard no_grad;
   const c10::cuda::CUDAGuard guard(s.parameters[0].device());
   const cudaStream_t stream = current_stream();
   std::vector<at::Tensor> gradients;
   for (size_t i = 0; i < s.parameters.size(); ++i) {
+    check_order(s, i);
     gradients.push_back(in_order_of(s.parameters[i], s.gradients[i]));
   }
   const cuda::Settings settings{s.beta1,
@@ -71,40 +98,29 @@ at::Tensor step_on_cuda(const AdamWStep& s) {
                                 s.max_norm,
                                 s.average_decay,
                                 storage<const double>(s.lr),
+                                storage<const float>(s.norm),
                                 storage<const float>(s.loss_scale),
-                                storage<float>(s.overflow)};
-  const bool needs_norm = s.max_norm > 0 || s.loss_scale.defined();
-  int64_t chunks = 0;
-  for (const at::Tensor& parameter : s.parameters) chunks += cuda::chunks_of(parameter.numel());
-  const int64_t count = static_cast<int64_t>(s.parameters.size());
-  const at::Tensor partials = array_of<cuda::Partial>(needs_norm ? chunks : 0, s.steps);
-  const at::Tensor rates = array_of<cuda::Rates>(count, s.steps);
-  const at::Tensor total = at::empty({3}, s.steps.options());  // a Total
-  static_assert(sizeof(cuda::Total) == 3 * sizeof(float));
-
-  const auto for_each_slice = [&](const auto& launch) {
-    int64_t chunk = 0;
-    for (size_t first = 0; first < s.parameters.size(); first += cuda::kMaxParameters) {
-      const cuda::Parameters list = slice(s, gradients, first);
-      C10_CUDA_CHECK(launch(list, static_cast<int64_t>(first), chunk));
-      chunk += list.first_chunk[list.count];
-    }
+                                storage<const float>(s.skip)};
+  const auto describe = [&](size_t i) {
+    return cuda::Parameter{storage<float>(s.parameters[i]),
+                           storage<float>(s.exp_avg[i]),
+                           storage<float>(s.exp_avg_sq[i]),
+                           s.averages.empty() ? nullptr : storage<float>(s.averages[i]),
+                           storage<const float>(gradients[i]),
+                           s.parameters[i].numel(),
+                           static_cast<float>(s.lr_scale[i]),
+                           static_cast<float>(s.weight_decay[i])};
   };
-  if (needs_norm) {
-    for_each_slice([&](const cuda::Parameters& list, int64_t /*first*/, int64_t chunk) {
-      return cuda::sum_squares(list, settings, storage<cuda::Partial>(partials) + chunk, stream);
-    });
-  }
-  for_each_slice([&](const cuda::Parameters& list, int64_t first, int64_t /*chunk*/) {
-    return cuda::finish(list, settings, storage<cuda::Partial>(partials), needs_norm ? chunks : 0,
-                        storage<float>(s.steps) + first, storage<cuda::Rates>(rates) + first,
-                        storage<cuda::Total>(total), stream);
-  });
-  for_each_slice([&](const cuda::Parameters& list, int64_t first, int64_t /*chunk*/) {
-    return cuda::update(list, settings, storage<cuda::Rates>(rates) + first,
-                        storage<cuda::Total>(total), stream);
-  });
-  return s.max_norm > 0 ? total[0] : at::Tensor();
+  const at::Tensor rates =
+      array_of<cuda::Rates>(static_cast<int64_t>(s.parameters.size()), s.steps);
+  for_each_list<cuda::Parameters, cuda::kMaxParameters>(
+      s.parameters.size(), describe,
+      [&](const cuda::Parameters& list, int64_t first, int64_t /*chunk*/) {
+        cuda::Rates* const of_list = storage<cuda::Rates>(rates) + first;
+        const cudaError_t error =
+            cuda::prepare(list, settings, storage<float>(s.steps) + first, of_list, stream);
+        return error != cudaSuccess ? error : cuda::update(list, settings, of_list, stream);
+      });
 }
 
 }  // namespace vim::ops::adamw

@@ -1,4 +1,5 @@
-// A step of AdamW in three launches: squares of the gradients, what follows from their sum, update.
+// The joint norm of the gradients in two launches, their squares and the sum of those; a step of
+// AdamW in two more, what is the same for all numbers of a parameter and the update.
 //
 // The tensors stand in the arguments of the launch, so that there is no table to keep on the device
 // and a recorded launch has its own. A block owns a chunk of kChunk numbers of one tensor, which it
@@ -13,7 +14,7 @@ namespace vim::ops::adamw::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kFinishThreads = 1024;
+constexpr int kOneBlock = 1024;
 constexpr int kWarp = 32;
 
 // The sum over a block of kSize threads, in thread 0.
@@ -34,11 +35,12 @@ __device__ T block_sum(T x) {
 }
 
 // The tensor that owns a chunk of the list.
-__device__ int owner(const Parameters& parameters, int chunk) {
-  int low = 0, high = parameters.count;  // its first chunk is <= chunk; of `high` it is not
+template <class T, int kMax>
+__device__ int owner(const List<T, kMax>& list, int chunk) {
+  int low = 0, high = list.count;  // its first chunk is <= chunk; of `high` it is not
   while (high - low > 1) {
     const int middle = (low + high) / 2;
-    (parameters.first_chunk[middle] <= chunk ? low : high) = middle;
+    (list.first_chunk[middle] <= chunk ? low : high) = middle;
   }
   return low;
 }
@@ -47,9 +49,10 @@ __device__ int owner(const Parameters& parameters, int chunk) {
 struct Range {
   int64_t begin, end;
 };
-__device__ Range range_of(const Parameters& parameters, int index, int chunk) {
-  const int64_t begin = int64_t{chunk - parameters.first_chunk[index]} * kChunk;
-  return {begin, min(begin + kChunk, parameters.at[index].size)};
+template <class T, int kMax>
+__device__ Range range_of(const List<T, kMax>& list, int index, int chunk) {
+  const int64_t begin = int64_t{chunk - list.first_chunk[index]} * kChunk;
+  return {begin, min(begin + kChunk, list.at[index].size)};
 }
 
 __device__ bool aligned(const void* pointer) {
@@ -68,55 +71,63 @@ __device__ void for_each(const Range& range, bool wide, const Work& work) {
 }
 
 __global__ void __launch_bounds__(kThreads)
-    sum_squares_kernel(const __grid_constant__ Parameters parameters, const float* loss_scale,
-                       Partial* partials) {
-  const int index = owner(parameters, blockIdx.x);
-  const float* gradient = parameters.at[index].gradient;
+    sum_squares_kernel(const __grid_constant__ Gradients gradients, Partial* partials) {
+  const int index = owner(gradients, blockIdx.x);
+  const float* values = gradients.at[index].values;
   float squares = 0, overflow = 0;
-  if (gradient != nullptr) {
-    const float inverse = loss_scale == nullptr ? 1 : 1 / *loss_scale;
-    for_each(range_of(parameters, index, blockIdx.x), aligned(gradient), [&](auto n, int64_t i) {
-      float values[decltype(n)::value];
-      load(values, gradient + i);
+  for_each(range_of(gradients, index, blockIdx.x), aligned(values), [&](auto n, int64_t i) {
+    float some[decltype(n)::value];
+    load(some, values + i);
 #pragma unroll
-      for (const float value : values) {
-        squares += (value * inverse) * (value * inverse);
-        if (!isfinite(value)) overflow = 1;
-      }
-    });
-  }
+    for (const float value : some) {
+      squares += value * value;
+      if (!isfinite(value)) overflow = 1;
+    }
+  });
   squares = block_sum<kThreads>(squares);
   overflow = block_sum<kThreads>(overflow);
   if (threadIdx.x == 0) partials[blockIdx.x] = {squares, overflow};
 }
 
 // One block.
-__global__ void __launch_bounds__(kFinishThreads)
-    finish_kernel(const __grid_constant__ Parameters parameters,
-                  const __grid_constant__ Settings settings, const Partial* partials,
-                  int64_t chunks, float* steps, Rates* rates, Total* total) {
-  __shared__ bool skip;
+__global__ void __launch_bounds__(kOneBlock)
+    finish_norm_kernel(const Partial* partials, int64_t chunks, const float* loss_scale,
+                       float* norm, float* overflow) {
   double squares = 0, overflows = 0;
-  for (int64_t i = threadIdx.x; i < chunks; i += kFinishThreads) {
+  for (int64_t i = threadIdx.x; i < chunks; i += kOneBlock) {
     squares += partials[i].squares;
     overflows += partials[i].overflow;
   }
-  squares = block_sum<kFinishThreads>(squares);
-  overflows = block_sum<kFinishThreads>(overflows);
-  if (threadIdx.x == 0) {
-    const double norm = sqrt(squares);
-    const double bound = settings.max_norm / (norm + 1e-6);
+  squares = block_sum<kOneBlock>(squares);
+  overflows = block_sum<kOneBlock>(overflows);
+  if (threadIdx.x > 0) return;
+  const double scale = loss_scale == nullptr ? 1.0 : *loss_scale;
+  *norm = static_cast<float>(sqrt(squares) / scale);
+  if (overflow != nullptr && overflows > 0) *overflow = 1;
+}
+
+__device__ bool skips(const Settings& settings) {
+  return settings.skip != nullptr && *settings.skip != 0;
+}
+
+// What a gradient is multiplied by.
+__device__ float factor_of(const Settings& settings) {
+  double factor = 1;
+  if (settings.max_norm > 0) {
+    const double bound = settings.max_norm / (*settings.norm + 1e-6);
     // Not the other way round: a norm that is no number must not pass for a small one.
-    const double clip = settings.max_norm > 0 && !(bound >= 1) ? bound : 1;
-    skip = settings.loss_scale != nullptr && overflows > 0;
-    total->norm = static_cast<float>(norm);
-    total->factor =
-        static_cast<float>(settings.loss_scale == nullptr ? clip : clip / *settings.loss_scale);
-    total->skip = skip ? 1 : 0;
-    if (skip) *settings.overflow = 1;
+    if (!(bound >= 1)) factor = bound;
   }
-  __syncthreads();
-  for (int i = threadIdx.x; i < parameters.count; i += kFinishThreads) {
+  if (settings.loss_scale != nullptr) factor /= *settings.loss_scale;
+  return static_cast<float>(factor);
+}
+
+// One block.
+__global__ void __launch_bounds__(kOneBlock)
+    prepare_kernel(const __grid_constant__ Parameters parameters,
+                   const __grid_constant__ Settings settings, float* steps, Rates* rates) {
+  const bool skip = skips(settings);
+  for (int i = threadIdx.x; i < parameters.count; i += kOneBlock) {
     const Parameter& parameter = parameters.at[i];
     if (parameter.gradient == nullptr || skip) continue;
     const double step = steps[i] = steps[i] + 1;
@@ -152,14 +163,15 @@ __device__ void move_parameter(Numbers<n>& x, const Constants& c, const Rates& r
 }
 
 __global__ void __launch_bounds__(kThreads)
-    update_kernel(const __grid_constant__ Parameters parameters, const Constants constants,
-                  const Rates* rates, const Total* total) {
+    update_kernel(const __grid_constant__ Parameters parameters,
+                  const __grid_constant__ Settings settings, const Constants constants,
+                  const Rates* rates) {
   const int index = owner(parameters, blockIdx.x);
   const Parameter& p = parameters.at[index];
-  const bool moves = p.gradient != nullptr && total->skip == 0;
+  const bool moves = p.gradient != nullptr && !skips(settings);
   if (!moves && p.average == nullptr) return;
   const Rates rate = moves ? rates[index] : Rates{};
-  const float factor = total->factor;
+  const float factor = factor_of(settings);
   const bool wide = aligned(p.value) && aligned(p.exp_avg) && aligned(p.exp_avg_sq) &&
                     aligned(p.gradient) && aligned(p.average);
   for_each(range_of(parameters, index, blockIdx.x), wide, [&](auto count, int64_t i) {
@@ -189,30 +201,34 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-cudaError_t sum_squares(const Parameters& parameters, const Settings& settings, Partial* partials,
-                        cudaStream_t stream) {
-  const int chunks = parameters.first_chunk[parameters.count];
+cudaError_t sum_squares(const Gradients& gradients, Partial* partials, cudaStream_t stream) {
+  const int chunks = gradients.first_chunk[gradients.count];
   if (chunks == 0) return cudaSuccess;
-  sum_squares_kernel<<<chunks, kThreads, 0, stream>>>(parameters, settings.loss_scale, partials);
+  sum_squares_kernel<<<chunks, kThreads, 0, stream>>>(gradients, partials);
   return cudaGetLastError();
 }
 
-cudaError_t finish(const Parameters& parameters, const Settings& settings, const Partial* partials,
-                   int64_t chunks, float* steps, Rates* rates, Total* total, cudaStream_t stream) {
-  finish_kernel<<<1, kFinishThreads, 0, stream>>>(parameters, settings, partials, chunks, steps,
-                                                  rates, total);
+cudaError_t finish_norm(const Partial* partials, int64_t chunks, const float* loss_scale,
+                        float* norm, float* overflow, cudaStream_t stream) {
+  finish_norm_kernel<<<1, kOneBlock, 0, stream>>>(partials, chunks, loss_scale, norm, overflow);
+  return cudaGetLastError();
+}
+
+cudaError_t prepare(const Parameters& parameters, const Settings& settings, float* steps,
+                    Rates* rates, cudaStream_t stream) {
+  prepare_kernel<<<1, kOneBlock, 0, stream>>>(parameters, settings, steps, rates);
   return cudaGetLastError();
 }
 
 cudaError_t update(const Parameters& parameters, const Settings& settings, const Rates* rates,
-                   const Total* total, cudaStream_t stream) {
+                   cudaStream_t stream) {
   const int chunks = parameters.first_chunk[parameters.count];
   if (chunks == 0) return cudaSuccess;
   const Constants constants = {
       static_cast<float>(settings.beta1), static_cast<float>(1 - settings.beta1),
       static_cast<float>(settings.beta2), static_cast<float>(1 - settings.beta2),
       static_cast<float>(settings.eps),   static_cast<float>(1 - settings.average_decay)};
-  update_kernel<<<chunks, kThreads, 0, stream>>>(parameters, constants, rates, total);
+  update_kernel<<<chunks, kThreads, 0, stream>>>(parameters, settings, constants, rates);
   return cudaGetLastError();
 }
 

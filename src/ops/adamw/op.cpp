@@ -36,8 +36,7 @@ void check_args(const AdamWStep& s) {
               "adamw_step: steps must be [parameters], float");
   TORCH_CHECK(s.lr.numel() == 1 && s.lr.scalar_type() == at::kDouble,
               "adamw_step: lr must be a scalar, double");
-  TORCH_CHECK(s.loss_scale.defined() == s.overflow.defined(),
-              "adamw_step: loss_scale and overflow belong together");
+  TORCH_CHECK(s.max_norm == 0 || s.norm.defined(), "adamw_step: clipping needs the norm");
 }
 
 // Parameters of one learning rate and decay.
@@ -66,38 +65,57 @@ void update_by_groups(const AdamWStep& s) {
   }
 }
 
-at::Tensor step_on_cpu(const AdamWStep& s) {
-  const c10::NoGradGuard no_grad;
-  std::vector<at::Tensor> gradients;
-  for (const at::Tensor& gradient : s.gradients) {
-    if (gradient.defined()) gradients.push_back(gradient);
+std::vector<at::Tensor> defined(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> found;
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.defined()) found.push_back(tensor);
   }
-  at::Tensor norm;
-  if (!gradients.empty()) {
-    if (s.loss_scale.defined()) {
-      at::Tensor overflow = s.overflow;
-      at::_amp_foreach_non_finite_check_and_unscale_(gradients, overflow,
-                                                     s.loss_scale.reciprocal());
-    }
+  return found;
+}
+
+at::Tensor norm_on_cpu(const std::vector<at::Tensor>& gradients, const at::Tensor& loss_scale,
+                       at::Tensor overflow) {
+  const c10::NoGradGuard no_grad;
+  if (overflow.defined()) {
+    at::_amp_foreach_non_finite_check_and_unscale_(gradients, overflow, at::ones({}));
+  }
+  const at::Tensor norm = at::stack(at::_foreach_norm(gradients)).norm();
+  return loss_scale.defined() ? norm / loss_scale : norm;
+}
+
+void step_on_cpu(const AdamWStep& s) {
+  const c10::NoGradGuard no_grad;
+  const std::vector<at::Tensor> gradients = defined(s.gradients);
+  const bool skip = s.skip.defined() && s.skip.item<double>() != 0;
+  if (!gradients.empty() && !skip) {
+    if (s.loss_scale.defined()) at::_foreach_mul_(gradients, s.loss_scale.reciprocal());
     if (s.max_norm > 0) {
-      norm = at::stack(at::_foreach_norm(gradients)).norm();
-      at::_foreach_mul_(gradients, (s.max_norm / (norm + 1e-6)).clamp_max(1.0));
+      at::_foreach_mul_(gradients, (s.max_norm / (s.norm + 1e-6)).clamp_max(1.0));
     }
-    if (!s.overflow.defined() || s.overflow.item<double>() == 0) update_by_groups(s);
+    update_by_groups(s);
   }
   if (!s.averages.empty()) at::_foreach_lerp_(s.averages, s.parameters, 1 - s.average_decay);
-  return norm;
 }
 
 }  // namespace
 }  // namespace adamw
 
-at::Tensor adamw_step(const AdamWStep& step) {
+at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients, const at::Tensor& loss_scale,
+                         const at::Tensor& overflow) {
+  const std::vector<at::Tensor> all = adamw::defined(gradients);
+  TORCH_CHECK(!all.empty(), "gradient_norm: there are no gradients");
+#ifdef VIM_WITH_CUDA
+  if (all[0].is_cuda()) return adamw::norm_on_cuda(all, loss_scale, overflow);
+#endif
+  return adamw::norm_on_cpu(all, loss_scale, overflow);
+}
+
+void adamw_step(const AdamWStep& step) {
   adamw::check_args(step);
 #ifdef VIM_WITH_CUDA
   if (step.parameters[0].is_cuda()) return adamw::step_on_cuda(step);
 #endif
-  return adamw::step_on_cpu(step);
+  adamw::step_on_cpu(step);
 }
 
 }  // namespace vim::ops
