@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -15,6 +16,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
+#include "dist/address.h"
 #include "vim/core/error.h"
 #include "vim/core/hash.h"
 #include "vim/core/stop.h"
@@ -46,11 +48,19 @@ std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
-std::shared_ptr<::gloo::transport::Device> gloo_device(const Launch& launch) {
+// Where the others reach this process. A machine's own name will not do: it often means 127.0.1.1.
+std::shared_ptr<::gloo::transport::Device> gloo_device(const Launch& launch,
+                                                       const std::vector<std::string>& addresses) {
   if (const auto interface = process_environment("GLOO_SOCKET_IFNAME")) {
     return Gloo::createDeviceForInterface(*interface);
   }
-  return launch.is_local ? Gloo::createDeviceForHostname("127.0.0.1") : Gloo::createDefaultDevice();
+  if (launch.is_local) return Gloo::createDeviceForHostname("127.0.0.1");
+  std::string own = addresses[launch.rank];
+  // Rank 0's machine sees none on the way to itself, but on the way to another.
+  for (size_t member = 0; member < addresses.size() && own.empty(); ++member) {
+    if (!addresses[member].empty()) own = address_towards(addresses[member]);
+  }
+  return own.empty() ? Gloo::createDefaultDevice() : Gloo::createDeviceForHostname(own);
 }
 
 #ifdef USE_C10D_NCCL
@@ -66,13 +76,22 @@ void leave_faults_to_watch() {
 
 C10dGroup::C10dGroup(const Launch& launch, c10::Device device, const DistConfig& config)
     : launch_(launch), device_(device), store_(open_store()) {
-  const std::vector<std::string> names = meet();
+  const Members members = meet();
   watch_ = std::make_unique<Watch>(
       store_->clone(), Watch::Place{.rank = rank(),
-                                    .names = names,
+                                    .names = members.names,
                                     .holds_store = is_main() && !launch.launcher_listens,
                                     .timeout = config.timeout});
-  connect();
+  try {
+    connect(members.addresses);
+  } catch (const c10::Error& problem) {
+    const std::string cause =
+        concat("it cannot connect to the others (", first_line(problem.what_without_backtrace()),
+               "); where machines have several networks, GLOO_SOCKET_IFNAME and "
+               "NCCL_SOCKET_IFNAME name the interface to take");
+    watch_->report(cause);
+    throw Error(cause);
+  }
 }
 
 // A failed world cannot be taken down in order: c10d's threads wait for ranks that are gone.
@@ -108,13 +127,13 @@ c10::intrusive_ptr<c10d::Store> C10dGroup::open_store() const {
   }
 }
 
-// Waits until every rank is there; their names. Sets core_sharers_.
-std::vector<std::string> C10dGroup::meet() {
+// Waits until every rank is there. Sets core_sharers_.
+C10dGroup::Members C10dGroup::meet() {
   const auto key = [](int rank) { return "member/" + std::to_string(rank); };
-  store_->set(key(rank()), concat(cores(), "\n", "rank ", rank(), " (host ", host_name(), ", pid ",
-                                  getpid(), ")"));
+  const std::string name = concat("rank ", rank(), " (host ", host_name(), ", pid ", getpid(), ")");
+  store_->set(key(rank()), concat(cores(), "\n", address_towards(launch_.host), "\n", name));
   const auto start = std::chrono::steady_clock::now();
-  std::vector<std::string> names;
+  Members members;
   core_sharers_ = 0;
   for (int member = 0; member < size(); ++member) {
     while (!store_->check({key(member)})) {
@@ -125,18 +144,20 @@ std::vector<std::string> C10dGroup::meet() {
       }
       std::this_thread::sleep_for(50ms);
     }
-    const std::string text = store_->get_to_str(key(member));
-    const size_t end = text.find('\n');
-    core_sharers_ += text.substr(0, end) == cores() ? 1 : 0;
-    names.push_back(text.substr(end + 1));
+    std::istringstream text(store_->get_to_str(key(member)));
+    std::string cores_there;
+    std::getline(text, cores_there);
+    std::getline(text, members.addresses.emplace_back());
+    std::getline(text, members.names.emplace_back());
+    core_sharers_ += cores_there == cores() ? 1 : 0;
   }
-  return names;
+  return members;
 }
 
-void C10dGroup::connect() {
+void C10dGroup::connect(const std::vector<std::string>& addresses) {
   group_ = c10::make_intrusive<c10d::ProcessGroup>(store_, rank(), size());
   const auto options = Gloo::Options::create();
-  options->devices.push_back(gloo_device(launch_));
+  options->devices.push_back(gloo_device(launch_, addresses));
   group_->setBackend(
       c10::kCPU, c10d::ProcessGroup::BackendType::GLOO,
       c10::make_intrusive<Gloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store_), rank(),

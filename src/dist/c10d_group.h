@@ -30,8 +30,12 @@ class C10dGroup : public ProcessGroup {
 
  private:
   c10::intrusive_ptr<c10d::Store> open_store() const;
-  std::vector<std::string> meet();
-  void connect();
+  struct Members {                       // by rank
+    std::vector<std::string> names;      // "rank 1 (host a, pid 12)"
+    std::vector<std::string> addresses;  // address_towards(rank 0)
+  };
+  Members meet();
+  void connect(const std::vector<std::string>& addresses);
   void leave();
 
   const Launch launch_;

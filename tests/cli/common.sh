@@ -1,6 +1,6 @@
 # Shared by the scripts of this folder. $1 is the folder of the programs.
 set -euo pipefail
-bin=$1
+bin=$(realpath "$1")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

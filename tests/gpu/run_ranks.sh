@@ -88,7 +88,7 @@ start_up() {  # to the end of the first step
   ((seconds < 5000000000)) || fail "more than 5 s"
 }
 faults() {  # killed, stopped, an image that cannot be read: after the step is recorded
-  VIM_TEST_RANKS=2 VIM_TEST_EPOCHS=6 bash "$bundle/cli/faults.sh" "$bin" 3
+  VIM_TEST_RANKS=2 VIM_TEST_EPOCHS=6 bash "$bundle/cli/faults.sh" "$bin" 4
 }
 fashion_mnist() {
   local processes options=(--config "$bundle/configs/fashion_mnist_gpu.yaml" --set "data.root=$bundle/fashion-mnist"
