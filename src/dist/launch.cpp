@@ -68,9 +68,9 @@ std::string first_host(const std::string& list) {
 // torchrun, and whoever sets the same variables; vim-train --nproc does.
 Launch from_torchrun(const Environment& environment) {
   const bool is_own = environment("VIM_LISTENER").has_value();
-  const Variables variables(environment, is_own ? "vim-train --nproc" : "torchrun");
+  const Variables variables(environment, is_own ? "--nproc" : "torchrun");
   Launch launch;
-  launch.launcher = is_own ? "vim-train --nproc" : "torchrun";
+  launch.launcher = is_own ? "--nproc" : "torchrun";
   launch.size = variables.number("WORLD_SIZE", 1, kMany);
   launch.rank = variables.number("RANK", 0, launch.size - 1);
   if (launch.size == 1) return launch;

@@ -21,7 +21,6 @@
 #include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
-#include "vim/core/hash.h"
 #include "vim/core/log.h"
 #include "vim/core/random.h"
 #include "vim/core/text.h"
@@ -94,16 +93,6 @@ void report_changes(const std::string& before, const std::string& now) {
   }
 }
 
-// What tells one data set from another without reading its images.
-std::string describe(const data::Dataset& dataset) {
-  uint64_t names = 0;
-  for (int64_t id = 0; id < dataset.size(); ++id) {
-    names = hash64(hex(names) + dataset.name(id));
-  }
-  return concat("images: ", dataset.size(), "\nclasses: ", join(dataset.classes(), " "),
-                "\nnames: ", hex(names), "\n");
-}
-
 std::optional<FoundCheckpoint> find_start(const TrainCommand& command, const RunFolder& folder) {
   if (!command.resume) return std::nullopt;
   if (command.checkpoint)
@@ -144,7 +133,8 @@ void train_in(const World& world, const TrainCommand& command) {
   require_same(group, {{"version", version()}, {"configuration", resolved}});
   const auto stream = own_stream(world.device);
   const auto task = build_task(command.config, world, /*for_training=*/true);
-  if (group.size() > 1) require_same(group, {{"data", describe(task->train_loader().dataset())}});
+  if (group.size() > 1)
+    require_same(group, {{"data", data::fingerprint(task->train_loader().dataset())}});
   if (group.is_main() && !start && !command.config.model.init_from.empty()) {
     initialize(task->model(), command.config.model);
   }

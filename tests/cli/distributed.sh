@@ -11,7 +11,7 @@ train() {
 expect 0 train --output "$scratch/one" --set data.batch_size=12
 for ranks in 2 3 4; do
   expect 0 train --output "$scratch/ranks$ranks" --nproc $ranks --set data.batch_size=$((12 / ranks))
-  says "vim-train --nproc: $ranks processes"
+  says "started by --nproc: $ranks processes"
   compare_runs "$scratch/one" "$scratch/ranks$ranks"
 done
 expect 0 train --output "$scratch/accumulated" --nproc 2 --set data.batch_size=3 --set train.accumulation=2
@@ -30,8 +30,8 @@ ranks() {  # ranks NAME TORCHRUN-LIKE-VARIABLE...: starts rank 0 and 1 with @ as
   local name=$1 codes=() pids=() rank
   shift
   for rank in 0 1; do
-    env "${@//@/$rank}" "$bin/vim-train" "${common[@]}" --output "$scratch/$name" ${extra[$rank]:-} \
-      >"$scratch/$name.$rank" 2>&1 &
+    (cd "${places[$rank]:-.}" && exec env "${@//@/$rank}" "$bin/vim-train" "${common[@]}" --output "$scratch/$name" \
+      ${extra[$rank]:-}) >"$scratch/$name.$rank" 2>&1 &
     pids+=($!)
   done
   codes=()
@@ -42,7 +42,7 @@ ranks() {  # ranks NAME TORCHRUN-LIKE-VARIABLE...: starts rank 0 and 1 with @ as
   echo "${codes[*]}" >"$scratch/codes"
 }
 torchrun=(RANK=@ LOCAL_RANK=@ WORLD_SIZE=2 LOCAL_WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port)
-extra=()
+extra=() places=()
 ranks torchrun "${torchrun[@]}"
 says "started by torchrun: 2 processes, meeting at localhost:$port"
 compare_runs "$scratch/one" "$scratch/torchrun"
@@ -62,6 +62,20 @@ says "rank 1 (host $(hostname)"
 says "its configuration differs from that of rank 0: optim.lr is '0.004' here and '0.003' there"
 [ "$(cat "$scratch/codes")" = "1 1" ] || fail "exit codes $(cat "$scratch/codes")"
 [ ! -e "$scratch/unlike" ] || fail "it started"
+
+# So do ranks whose data look alike, and are not: each has a copy in its own working folder, one with another label.
+extra=()
+for rank in 0 1; do
+  mkdir -p "$scratch/place$rank"
+  cp -r "$scratch/data" "$scratch/place$rank/"
+done
+printf '\1' | dd of="$scratch/place1/data/train-labels-idx1-ubyte" bs=1 seek=8 conv=notrunc status=none
+common+=(--set data.root=data)
+places=("$scratch/place0" "$scratch/place1")
+ranks other_data "${torchrun[@]}"
+places=()
+says "its data differs from that of rank 0: hash of 16 images is"
+[ "$(cat "$scratch/codes")" = "1 1" ] || fail "exit codes $(cat "$scratch/codes")"
 
 # SIGTERM to one rank stops both after the same step, with a checkpoint; another number of processes goes on from it.
 long=(--config "$scratch/c.yaml" --set model.drop_path_rate=0 --set train.epochs=2000 --output "$scratch/stopped" --resume)

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "dist/address.h"
 #include "dist/ranks.h"
 #include "support/catch.h"
 #include "vim/core/error.h"
@@ -16,6 +17,15 @@ using namespace std::chrono_literals;
 using vim::dist::ProcessGroup;
 
 }  // namespace
+
+TEST_CASE(
+    "An address towards this machine is none, and one towards another is not the loopback's") {
+  CHECK(vim::dist::address_towards("127.0.0.1").empty());
+  CHECK(vim::dist::address_towards("localhost").empty());
+  CHECK(vim::dist::address_towards("no.such.host.invalid").empty());
+  const std::string own = vim::dist::address_towards("192.0.2.1");  // empty without a network
+  CHECK_FALSE(own.starts_with("127."));
+}
 
 TEST_CASE("Sums, broadcasts and texts reach every rank") {
   for (const int size : {1, 2, 5}) {

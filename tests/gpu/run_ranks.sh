@@ -36,7 +36,7 @@ two=(--nproc 2 --set data.batch_size=6)
 fp32() {
   expect 0 train "${same[@]}" --output "$scratch/one" --set data.batch_size=12
   expect 0 train "${same[@]}" --output "$scratch/two" "${two[@]}"
-  says "vim-train --nproc: 2 processes"
+  says "started by --nproc: 2 processes"
   compare_runs "$scratch/one" "$scratch/two" 1e-3 1e-3
   expect 0 train "${same[@]}" --output "$scratch/accumulated" --nproc 2 --set data.batch_size=3 --set train.accumulation=2
   compare_runs "$scratch/one" "$scratch/accumulated" 1e-3 1e-3

@@ -49,4 +49,8 @@ ReadOptions read_options(const DataConfig& config);
 // Throws Error where the data are not there, or not as they should be.
 std::unique_ptr<Dataset> open_dataset(const DataConfig& config, Split split);
 
+// What tells one data set from another, a line each: size, classes, and hashes of the names and of
+// a few images with their labels.
+std::string fingerprint(const Dataset& dataset);
+
 }  // namespace vim::data

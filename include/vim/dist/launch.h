@@ -9,7 +9,7 @@
 namespace vim::dist {
 
 struct Launch {
-  std::string launcher;  // "torchrun", "Open MPI", "Slurm", "vim-train --nproc"; empty: none
+  std::string launcher;  // "torchrun", "Open MPI", "Slurm", "--nproc"; empty: none
   int rank = 0, size = 1;
   int local_rank = 0;     // among the processes of this machine
   bool is_local = false;  // all of them are on this machine
