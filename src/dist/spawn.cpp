@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -85,9 +86,20 @@ class Lines {
   std::string prefix_, pending_;
 };
 
+// What is in the pipe of a process that has ended; a grandchild may keep it open.
+void drain(Lines& lines) {
+  fcntl(lines.source(), F_SETFL, O_NONBLOCK);
+  while (lines.is_open()) {
+    pollfd source = {lines.source(), POLLIN, 0};
+    if (poll(&source, 1, 0) <= 0) break;
+    lines.forward();
+  }
+}
+
 struct Rank {
   pid_t pid;
   std::optional<int> status;  // as waitpid tells it, once it has ended
+  bool is_stopped = false;    // by a signal, and then it will not end by itself
 };
 
 class LocalRanks {
@@ -104,6 +116,7 @@ class LocalRanks {
   void collect();
   void note_end(int rank, int status);
   bool has_running() const;
+  bool all_are_stopped() const;
 
   sigset_t signals_, original_;
   int signal_source_;
@@ -184,7 +197,9 @@ int LocalRanks::run() {
     }
     handle_signals();
     collect();
-    if (kill_at_ && std::chrono::steady_clock::now() > *kill_at_) send(SIGKILL);
+    if (kill_at_ && (std::chrono::steady_clock::now() > *kill_at_ || all_are_stopped())) {
+      send(SIGKILL);
+    }
   }
   return exit_code_;
 }
@@ -193,8 +208,13 @@ bool LocalRanks::has_running() const {
   for (const Rank& rank : ranks_) {
     if (!rank.status) return true;
   }
-  // Their last words; a grandchild that keeps a pipe open is not waited for.
   return false;
+}
+
+// Of those that are left.
+bool LocalRanks::all_are_stopped() const {
+  return std::ranges::all_of(
+      ranks_, [](const Rank& rank) { return rank.status.has_value() || rank.is_stopped; });
 }
 
 void LocalRanks::handle_signals() {
@@ -215,17 +235,15 @@ void LocalRanks::send(int signal) {
 
 void LocalRanks::collect() {
   for (size_t i = 0; i < ranks_.size(); ++i) {
+    Rank& rank = ranks_[i];
     int status = 0;
-    if (!ranks_[i].status && waitpid(ranks_[i].pid, &status, WNOHANG) == ranks_[i].pid) {
-      for (Lines* lines : {&lines_[2 * i], &lines_[2 * i + 1]}) {
-        fcntl(lines->source(), F_SETFL, O_NONBLOCK);
-        while (lines->is_open()) {
-          pollfd source = {lines->source(), POLLIN, 0};
-          if (poll(&source, 1, 0) <= 0) break;
-          lines->forward();
-        }
-      }
-      ranks_[i].status = status;
+    while (!rank.status &&
+           waitpid(rank.pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == rank.pid) {
+      rank.is_stopped = WIFSTOPPED(status);
+      if (WIFSTOPPED(status) || WIFCONTINUED(status)) continue;
+      drain(lines_[2 * i]);
+      drain(lines_[2 * i + 1]);
+      rank.status = status;
       note_end(static_cast<int>(i), status);
     }
   }
