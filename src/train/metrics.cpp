@@ -1,9 +1,13 @@
 #include "train/metrics.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 #include "vim/core/error.h"
@@ -31,17 +35,34 @@ MetricsWriter::MetricsWriter(const std::filesystem::path& path, int64_t last_ste
                              OnSaveError on_error)
     : path_(path), on_error_(on_error) {
   write_atomically(path, lines_until(path, last_step));
-  file_.open(path, std::ios::app);
+  descriptor_ = open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (descriptor_ < 0) throw Error(concat(path.string(), ": cannot open: ", std::strerror(errno)));
+}
+
+MetricsWriter::~MetricsWriter() {
+  close(descriptor_);
+}
+
+bool MetricsWriter::append(const std::string& text) const {
+  const off_t end = lseek(descriptor_, 0, SEEK_END);
+  for (size_t done = 0; done < text.size();) {
+    const ssize_t written = ::write(descriptor_, text.data() + done, text.size() - done);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      const int reason = errno;
+      if (done > 0 && ftruncate(descriptor_, end) != 0)
+        log::warning(path_.string() + ": a line is cut off");
+      errno = reason;
+      return false;
+    }
+    done += static_cast<size_t>(written);
+  }
+  return true;
 }
 
 void MetricsWriter::write(const nlohmann::ordered_json& line) {
   VIM_CHECK(line.contains("step"));
-  if (failed_) {
-    file_.clear();
-    file_ << '\n';  // ends a line that was cut off
-  }
-  file_ << line.dump() << std::endl;
-  const bool failed_before = std::exchange(failed_, !file_);
+  const bool failed_before = std::exchange(failed_, !append(line.dump() + "\n"));
   if (!failed_) return;
   const std::string problem = concat(path_.string(), ": cannot write: ", std::strerror(errno));
   if (on_error_ == OnSaveError::kStop) throw Error(problem);

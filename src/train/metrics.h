@@ -2,8 +2,9 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 #include "train/observer.h"
 #include "vim/train/config.h"
@@ -15,15 +16,20 @@ class MetricsWriter {
   // Keeps the lines up to and including step `last_step` (those of a run that goes on) and appends
   // from there.
   MetricsWriter(const std::filesystem::path& path, int64_t last_step, OnSaveError on_error);
+  ~MetricsWriter();
+  MetricsWriter(const MetricsWriter&) = delete;
+  MetricsWriter& operator=(const MetricsWriter&) = delete;
 
-  // Writes one line, which must hold a "step", and flushes it. Where that fails, throws Error or
-  // warns once, as `on_error` says.
+  // Writes one line, which must hold a "step", whole or not at all. Where that fails, throws Error
+  // or warns once, as `on_error` says.
   void write(const nlohmann::ordered_json& line);
 
  private:
+  bool append(const std::string& text) const;  // or errno
+
   std::filesystem::path path_;
   OnSaveError on_error_;
-  std::ofstream file_;
+  int descriptor_;  // not a stream, whose buffer libstdc++ overruns when writing fails repeatedly
   bool failed_ = false;  // the last time
 };
 

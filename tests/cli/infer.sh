@@ -110,6 +110,7 @@ done
 make_photos "$scratch/photos"
 expect 0 "$bin/vim-train" --config "$scratch/c.yaml" "${photos[@]}" --set model.name=vit --set model.image_size=16 \
   --set model.patch_size=8 --set model.embed_dim=64 --set model.vit.heads=2 \
-  --set 'data.train_transforms=[{random_resized_crop: {size: 16}}]' --set 'data.eval_transforms=[{resize: {size: [16, 16]}}]' \
+  --set 'data.train_transforms=[{random_resized_crop: {size: 16}}]' \
+  --set 'data.eval_transforms=[{resize: {size: 16}}, {center_crop: 16}]' \
   --set model.init_from="$scratch/deit.pth" --set train.epochs=1 --output "$scratch/tuned"
 says "reshaped: pos_embed [1, 17, 64] to [1, 5, 64]; new for other classes: head.bias, head.weight"
