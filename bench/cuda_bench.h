@@ -1,5 +1,5 @@
-// What the programs that check and time CUDA kernels without torch share: arrays on the device, and
-// timing.
+// What the programs that check and time CUDA kernels without torch share: arrays on the device,
+// timing, the command line.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "numbers.h"
@@ -102,6 +103,37 @@ double time_calls(int sets, const Call& call) {
   cudaEventDestroy(begin), cudaEventDestroy(end);
   std::nth_element(times.begin(), times.begin() + kReplays / 2, times.end());
   return times[kReplays / 2];
+}
+
+// The command line of these programs: `check`, `time` (both without a word), or `profile` and the
+// numbers of a shape, once, for a profiler. Returns 77, which ctest takes for skipped, where there
+// is no GPU.
+template <class Check, class Time, class Profile>
+int run_program(int argc, char** argv, const std::vector<const char*>& shape,
+                const Check& check_all, const Time& time_all, const Profile& profile) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const std::string mode = argc > 1 ? argv[1] : "";
+  const bool profiles = mode == "profile" && argc == 2 + static_cast<int>(shape.size());
+  if (!profiles && (argc > 2 || (mode != "" && mode != "check" && mode != "time"))) {
+    std::fprintf(stderr, "usage: %s [check | time | profile", argv[0]);
+    for (const char* number : shape) std::fprintf(stderr, " %s", number);
+    std::fprintf(stderr, "]\n");
+    return 2;
+  }
+  int gpus = 0;
+  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
+    std::printf("skipped: there is no GPU\n");
+    return 77;
+  }
+  if (profiles) {
+    std::vector<int> numbers;
+    for (int i = 2; i < argc; ++i) numbers.push_back(std::atoi(argv[i]));
+    profile(numbers.data());
+    return 0;
+  }
+  const bool good = mode == "time" || check_all();
+  if (good && mode != "check") time_all();
+  return good ? 0 : 1;
 }
 
 }  // namespace vim::bench

@@ -4,7 +4,6 @@
 // profiler.
 #include <cstring>
 #include <random>
-#include <string>
 
 #include "cuda_bench.h"
 #include "ops/selective_scan/cuda_kernel.h"
@@ -317,22 +316,6 @@ void profile(int batch, int channels, int length) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode == "profile" && argc == 5) {
-    profile(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]));
-    return 0;
-  }
-  if (argc > 2 || (mode != "" && mode != "check" && mode != "time")) {
-    std::fprintf(stderr, "usage: scan_cuda [check | time | profile BATCH CHANNELS LENGTH]\n");
-    return 2;
-  }
-  int gpus = 0;
-  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
-    std::printf("skipped: there is no GPU\n");
-    return 77;
-  }
-  const bool good = mode == "time" || check_all();
-  if (good && mode != "check") time_all();
-  return good ? 0 : 1;
+  return vim::bench::run_program(argc, argv, {"BATCH", "CHANNELS", "LENGTH"}, check_all, time_all,
+                                 [](const int* n) { profile(n[0], n[1], n[2]); });
 }

@@ -17,7 +17,7 @@ constexpr int kWarps = 8;
 constexpr int64_t kBackwardBlocks = 528;  // 4 a multiprocessor of the largest GPUs
 
 // One lane's part of a row: kPairs pairs, 64 channels apart. Pairs beyond the row are zero and are
-// not stored. kWidth is 2, or 1 for rows of an odd length, whose pairs are not aligned.
+// not stored. kWidth is 2, or 1 where pairs are not aligned.
 template <int kPairs, int kWidth>
 struct Part {
   float value[kPairs][kWidth];
@@ -126,14 +126,19 @@ __global__ void __launch_bounds__(32 * kWarps)
 
 struct StoreWeight {
   float* weight;
-  __device__ void operator()(int64_t column, float sum) const { weight[column] = sum; }
+  __device__ void operator()(int column, float sum) const { weight[column] = sum; }
 };
+
+template <class... T>
+bool aligned_to_pairs(const T*... matrices) {
+  return ((reinterpret_cast<uintptr_t>(matrices) % (2 * sizeof(T)) == 0) && ...);
+}
 
 // Calls launch(pairs, width) with the smallest part that holds a row.
 template <class Launch>
-void dispatch(int64_t channels, const Launch& launch) {
+void dispatch(int64_t channels, bool aligned, const Launch& launch) {
   const int64_t lanes = (channels + 31) / 32;  // numbers of a lane
-  if (channels % 2 != 0) {
+  if (channels % 2 != 0 || !aligned) {
     return lanes <= 8 ? launch(Constant<8>(), Constant<1>())
                       : launch(Constant<64>(), Constant<1>());
   }
@@ -157,7 +162,8 @@ template <class T>
 void forward(const Forward<T>& work, cudaStream_t stream) {
   if (work.rows == 0) return;
   const auto blocks = static_cast<unsigned>((work.rows + kWarps - 1) / kWarps);
-  dispatch(work.channels, [&](auto pairs, auto width) {
+  const bool aligned = aligned_to_pairs(work.x, work.residual, work.weight, work.y, work.sum);
+  dispatch(work.channels, aligned, [&](auto pairs, auto width) {
     forward_kernel<T, decltype(pairs)::value, decltype(width)::value>
         <<<blocks, dim3(32, kWarps), 0, stream>>>(work);
   });
@@ -166,12 +172,15 @@ void forward(const Forward<T>& work, cudaStream_t stream) {
 template <class T, class Sum>
 void backward(const Backward<T, Sum>& work, cudaStream_t stream) {
   const int64_t blocks = backward_blocks(work.rows);
-  dispatch(work.channels, [&](auto pairs, auto width) {
+  const bool aligned = aligned_to_pairs(work.grad_y, work.grad_sum, work.sum, work.weight,
+                                        work.grad_x, work.grad_residual);
+  dispatch(work.channels, aligned, [&](auto pairs, auto width) {
     backward_kernel<T, Sum, decltype(pairs)::value, decltype(width)::value>
         <<<static_cast<unsigned>(blocks), dim3(32, kWarps), 0, stream>>>(work);
   });
   sum_rows<<<static_cast<unsigned>((work.channels + 31) / 32), dim3(32, kSumRows), 0, stream>>>(
-      work.workspace, blocks, work.channels, StoreWeight{work.grad_weight});
+      work.workspace, static_cast<int>(blocks), static_cast<int>(work.channels),
+      StoreWeight{work.grad_weight});
 }
 
 template void forward(const Forward<float>&, cudaStream_t);

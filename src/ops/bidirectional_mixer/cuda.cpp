@@ -314,9 +314,7 @@ void conv_backward(const Problem& p, const at::Tensor& xz, const at::Tensor& gra
   grads.conv_weight = at::empty({2, p.inner, p.taps}, floats);
   grads.conv_bias = at::empty({2, p.inner}, floats);
   const at::Tensor workspace =
-      at::empty({conv::cuda::workspace_size(p.batch, p.length, p.inner, static_cast<int>(p.taps),
-                                            /*branches=*/2)},
-                floats);
+      at::empty({conv::cuda::workspace_size(p.batch, p.length, p.inner, /*branches=*/2)}, floats);
   with_storage_type(kOp, xz.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     conv::cuda::Backward<T> work{conv_inputs<T>(p, xz),

@@ -157,8 +157,7 @@ variable_list conv_backward(const at::Tensor& x, const at::Tensor& weight, const
   const c10::cuda::CUDAGuard guard(x.device());
   variable_list grads = {at::empty_like(x), at::empty_like(weight), at::empty_like(bias)};
   const at::Tensor workspace =
-      at::empty({conv::cuda::workspace_size(x.size(0), x.size(1), x.size(2),
-                                            static_cast<int>(weight.size(2)), /*branches=*/2)},
+      at::empty({conv::cuda::workspace_size(x.size(0), x.size(1), x.size(2), /*branches=*/2)},
                 weight.options());
   with_storage_type(kConvolution, x.scalar_type(), [&](auto tag) {
     using T = decltype(tag);

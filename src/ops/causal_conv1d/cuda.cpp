@@ -61,8 +61,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& grad_,
   at::Tensor grad_bias =
       args.bias.defined() ? at::empty(args.bias.sizes(), args.bias.options()) : at::Tensor();
   const at::Tensor workspace =
-      at::empty({cuda::workspace_size(x.size(0), x.size(1), x.size(2),
-                                      static_cast<int>(weight.size(1)), /*branches=*/1)},
+      at::empty({cuda::workspace_size(x.size(0), x.size(1), x.size(2), /*branches=*/1)},
                 args.weight.options());
   with_storage_type("causal_conv1d", x.scalar_type(), [&](auto tag) {
     using T = decltype(tag);

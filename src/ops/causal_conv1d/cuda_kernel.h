@@ -49,7 +49,7 @@ struct Backward {
 };
 
 // Numbers of the partial sums of the parameters' gradients.
-int64_t workspace_size(int64_t batch, int64_t length, int64_t channels, int taps, int branches);
+int64_t workspace_size(int64_t batch, int64_t length, int64_t channels, int branches);
 
 template <class T>
 void forward(const Forward<T>& work, cudaStream_t stream);
