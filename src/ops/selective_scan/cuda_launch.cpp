@@ -1,6 +1,7 @@
 // Which kernels a problem goes to: checks of the arguments, and how the work is divided.
 #include <algorithm>
 #include <climits>
+#include <iterator>
 #include <utility>
 
 #include "ops/selective_scan/cuda_backward.cuh"
@@ -170,23 +171,20 @@ BackwardPlan plan_backward(const Inputs<T>& in, const Device& device) {
   return plan;
 }
 
-enum class ForwardKernel { kWide, kSplit, kSplitFew };
-
-// The one of the shortest time: rounds of blocks over the processors, each at its measured time a
-// token.
+// The rows of channels of the split kernel's blocks for which it takes the shortest time, or 0 for
+// the wide kernel: rounds of blocks over the processors, each at its measured time a token.
 template <class T>
-ForwardKernel best_forward(const Inputs<T>& in, const Device& device) {
-  if (in.state > kBlock) return ForwardKernel::kSplitFew;
-  const auto rounds = [&](int64_t channels, int64_t blocks_of_processor) {
+int best_forward(const Inputs<T>& in, const Device& device) {
+  if (in.state > kBlock) return 1;
+  const int64_t directions = in.directions;
+  const auto cost = [&](double of_token, int64_t channels, int64_t blocks_of_processor) {
     const int64_t blocks = in.batch * ((in.channels + channels - 1) / channels);
     const int64_t at_once = device.processors * blocks_of_processor;
-    return static_cast<double>((blocks + at_once - 1) / at_once);
+    return of_token * static_cast<double>((blocks + at_once - 1) / at_once);
   };
-  const double wide = 0.61 * rounds(64, in.directions == 2 ? 6 : 12);
-  const double split = 0.045 * rounds(24, in.directions == 2 ? 1 : 2);
-  const double split_few = 0.03 * rounds(8, in.directions == 2 ? 1 : 2);
-  if (wide <= std::min(split, split_few)) return ForwardKernel::kWide;
-  return split <= split_few ? ForwardKernel::kSplit : ForwardKernel::kSplitFew;
+  const double costs[] = {cost(0.61, 64, 12 / directions), cost(0.024, 8, 2 / directions),
+                          cost(0.034, 16, 2 / directions), cost(0.044, 24, 2 / directions)};
+  return static_cast<int>(std::min_element(std::begin(costs), std::end(costs)) - costs);
 }
 
 }  // namespace
@@ -204,10 +202,8 @@ cudaError_t forward(const Forward<T>& work, cudaStream_t stream) {
   Device device;
   const cudaError_t error = current_device(device);
   if (error != cudaSuccess) return error;
-  const ForwardKernel kernel = best_forward(work.in, device);
-  return kernel == ForwardKernel::kWide
-             ? forward_wide(work, stream)
-             : forward_split(work, kernel == ForwardKernel::kSplitFew, stream);
+  const int rows = best_forward(work.in, device);
+  return rows == 0 ? forward_wide(work, stream) : forward_split(work, rows, stream);
 }
 
 template <class T>

@@ -42,9 +42,8 @@ bool wide_B_C(const Inputs<T>& in) {
 // Up to 16 states, two channels a thread.
 template <class T>
 cudaError_t forward_wide(const Forward<T>& work, cudaStream_t stream);
-// A channel's states spread over eight lanes, of which each has three channels, or one where they
-// are few.
+// Any number of states. Up to 16 of them, a block is 8, 16 or 24 channels: that many `rows` of 8.
 template <class T>
-cudaError_t forward_split(const Forward<T>& work, bool few, cudaStream_t stream);
+cudaError_t forward_split(const Forward<T>& work, int rows, cudaStream_t stream);
 
 }  // namespace vim::ops::scan::cuda
