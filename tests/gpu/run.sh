@@ -5,7 +5,7 @@
 #   bash run.sh LIBTORCH [--quick] [SECTION...]
 #
 #   tests       the tests of ops, nn and train, with the fixtures
-#   kernels     the scan's kernels alone, over shapes and options
+#   kernels     the kernels of the scan and of the projections before it alone, over shapes and options
 #   memcheck    compute-sanitizer over samples of both: accesses
 #   racecheck   the same: races in shared memory
 #   ops         vim-bench ops: every operator, checked, then timed
@@ -63,7 +63,10 @@ tests() {
   for module in ops nn train; do run "test_$module" "$here/bin/test_$module"; done
 }
 
-kernels() { run scan_kernels "$here/bin/scan_cuda" check; }
+kernels() {
+  local name
+  for name in scan projections; do run "${name}_kernels" "$here/bin/${name}_cuda" check; done
+}
 
 # compute-sanitizer makes kernels up to a hundred times slower: samples, and a limit for each.
 sanitize() {  # TOOL
@@ -76,6 +79,7 @@ sanitize() {  # TOOL
   limit=$(choose 50 25)
   local command=(timeout --foreground "$limit" "$sanitizer" --tool "$tool" --error-exitcode 99)
   run "${tool}_scan" "${command[@]}" "$here/bin/scan_cuda" check
+  run "${tool}_projections" "${command[@]}" "$here/bin/projections_cuda" profile 1 384 197
   run "${tool}_ops" "${command[@]}" "$here/bin/test_ops" --filenames-as-tags '[#adamw],[#causal_conv1d],[#add_rms_norm]'
   if [[ $quick == no ]]; then
     run "${tool}_mixer" "${command[@]}" "$here/bin/test_nn" --filenames-as-tags '[#fused]'

@@ -1,13 +1,12 @@
-// The mixer as one node of the autograd graph: matrix products by cuBLAS, the kernels of the
-// convolution and the scan on both directions at once, and nothing between them. Tensors of both
-// directions are stacked, [2, ...], the forward one first.
+// The mixer as one node of the autograd graph: the large matrix products by cuBLAS, the kernels of
+// the convolution, the projections behind it and the scan on both directions at once, and nothing
+// between them. Tensors of both directions are stacked, [2, ...], the forward one first.
 //
 // Kept for the backward pass, in numbers of the compute type per token: the tokens, their
 // projection (2 inner_dim), the scan's input (2 x_width) and what the scan saves. The convolution's
 // output and delta are cheaper to compute again than to keep: one is bound by memory, the other a
 // product with a short inner dimension.
 #include <ATen/autocast_mode.h>
-#include <ATen/ops/baddbmm.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
@@ -18,6 +17,7 @@
 
 #include "ops/autograd.h"
 #include "ops/bidirectional_mixer/cuda_kernel.h"
+#include "ops/bidirectional_mixer/projections.h"
 #include "ops/causal_conv1d/cuda_kernel.h"
 #include "ops/check.h"
 #include "ops/cuda_support.h"
@@ -43,6 +43,10 @@ struct Problem {
   // without which cuBLAS takes slow kernels.
   int64_t step_width() const { return (2 * state + rank + 7) / 8 * 8 - 2 * state; }
   int64_t x_width() const { return 2 * state + step_width(); }
+  cuda::ProjectionShape projections() const {
+    return {tokens(), static_cast<int>(inner), static_cast<int>(state), static_cast<int>(rank),
+            static_cast<int>(step_width())};
+  }
 };
 
 MixerBranch branch_of(at::TensorList list) {
@@ -103,8 +107,7 @@ void run_moves(const std::vector<Move>& moves, at::ScalarType dtype) {
 }
 
 // A move between matrices; the smaller one of both is the corner of the other.
-Move move_of(Rule rule, const at::Tensor& from, const at::Tensor& to,
-             const float* factor = nullptr) {
+Move move_of(Rule rule, const at::Tensor& from, const at::Tensor& to) {
   return {rule,
           from.const_data_ptr<float>(),
           from.stride(0),
@@ -113,8 +116,7 @@ Move move_of(Rule rule, const at::Tensor& from, const at::Tensor& to,
           to.data_ptr(),
           to.stride(0),
           static_cast<int>(to.size(0)),
-          static_cast<int>(to.size(1)),
-          factor};
+          static_cast<int>(to.size(1))};
 }
 
 Packed pack(const Problem& p, at::ScalarType dtype) {
@@ -141,11 +143,6 @@ Packed pack(const Problem& p, at::ScalarType dtype) {
   }
   run_moves(moves, dtype);
   return to;
-}
-
-// What the scan reads of the token's projection by x_proj.
-at::Tensor steps(const Problem& p, const at::Tensor& x_dbl) {
-  return x_dbl.narrow(2, 2 * p.state, p.step_width());  // [2, tokens, step_width]
 }
 
 // One direction of [2, tokens, n], or columns of [tokens, n], as the kernels see it.
@@ -217,10 +214,6 @@ struct Saved {
   Packed weights;
 };
 
-at::Tensor delta_of(const Problem& p, const at::Tensor& x_dbl, const Packed& weights) {
-  return at::bmm(steps(p, x_dbl), weights.dt_proj.transpose(1, 2));  // [2, tokens, inner]
-}
-
 // [tokens, embed] in the compute type.
 at::Tensor as_rows(const at::Tensor& tokens) {
   const at::ScalarType dtype = at::autocast::is_autocast_enabled(at::kCUDA)
@@ -236,7 +229,7 @@ at::Tensor run_forward(const Problem& p, const at::Tensor& flat, Saved* saved) {
   const at::Tensor xz = at::mm(flat, weights.in_proj.t());
   const at::Tensor u = convolve(p, xz);
   const at::Tensor x_dbl = at::bmm(u, weights.x_proj.transpose(1, 2));
-  const at::Tensor delta = delta_of(p, x_dbl, weights);
+  const at::Tensor delta = expand_steps(p.projections(), x_dbl, weights.dt_proj);
   const at::Tensor out = at::empty({p.tokens(), p.inner}, xz.options());
   at::Tensor scan_saved;
   with_storage_type(kOp, dtype, [&](auto tag) {
@@ -252,18 +245,10 @@ at::Tensor run_forward(const Problem& p, const at::Tensor& flat, Saved* saved) {
   return at::mm(out, weights.out_proj.t()).view({p.batch, p.length, p.embed});
 }
 
-// a^T b in float, for the gradient of a weight, whose sum runs over all tokens.
-at::Tensor float_product(const at::Tensor& a, const at::Tensor& b) {
-  const bool stacked = a.dim() == 3;
-  const at::Tensor left = a.transpose(-2, -1);
-  if (a.scalar_type() == at::kFloat) return stacked ? at::bmm(left, b) : at::mm(left, b);
-  return stacked ? at::bmm(left, b, at::kFloat) : at::mm(left, b, at::kFloat);
-}
-
 struct BranchGradients {
   at::Tensor conv_weight, conv_bias, delta_bias, D;  // [2, ...]
   at::Tensor A;                                      // [2, inner, state]
-  at::Tensor x_proj, dt_proj;                        // in the packed layouts
+  ProjectionWeights projections[2];
 };
 
 // The scan's gradients land in grad_xz's second half and grad_x_dbl's first columns.
@@ -277,7 +262,7 @@ ScanGradients scan_backward(const Problem& p, const Saved& saved, const at::Tens
                             const at::Tensor& grad_x_dbl, BranchGradients& grads) {
   const auto options = grad_out.options();
   const auto floats = p.in_proj.options();
-  const at::Tensor delta = delta_of(p, saved.x_dbl, saved.weights);
+  const at::Tensor delta = expand_steps(p.projections(), saved.x_dbl, saved.weights.dt_proj);
   ScanGradients to{at::empty_like(u), at::empty_like(u), at::empty({p.tokens(), p.inner}, options)};
   grads.A = at::empty({2, p.inner, p.state}, floats);
   grads.D = at::empty({2, p.inner}, floats);
@@ -331,27 +316,31 @@ void conv_backward(const Problem& p, const at::Tensor& xz, const at::Tensor& gra
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-// From the packed layouts to those of the parameters, in the order of MixerBranch.
-std::vector<at::Tensor> unpack(const Problem& p, const Saved& saved, const BranchGradients& grads) {
-  std::vector<at::Tensor> list;
-  std::vector<Move> moves;
+// Of the projections between convolution and scan; the last columns of grad_x_dbl are written.
+void projection_backward(const Problem& p, const Saved& saved, const at::Tensor& u,
+                         const ScanGradients& scanned, const at::Tensor& grad_x_dbl,
+                         BranchGradients& grads) {
   for (int i = 0; i < 2; ++i) {
     const MixerBranch& b = p.branch[i];
-    const at::Tensor x_proj = at::empty(b.x_proj.sizes(), b.x_proj.options());
-    const at::Tensor dt_proj = at::empty(b.dt_proj.sizes(), b.dt_proj.options());
-    const at::Tensor A_log = at::empty(b.A_log.sizes(), b.A_log.options());
-    const at::Tensor from = grads.x_proj[i];
-    moves.push_back(move_of(Rule::kCopy, from.narrow(0, 0, 2 * p.state),
-                            x_proj.narrow(0, p.rank, 2 * p.state)));
-    moves.push_back(
-        move_of(Rule::kCopy, from.narrow(0, 2 * p.state, p.rank), x_proj.narrow(0, 0, p.rank)));
-    moves.push_back(move_of(Rule::kCopy, grads.dt_proj[i], dt_proj));
-    moves.push_back(move_of(Rule::kProduct, grads.A[i], A_log,
-                            storage<const float>(saved.weights.A[i])));  // d(-exp(x)) = -exp(x) dx
-    list.insert(list.end(), {grads.conv_weight[i], grads.conv_bias[i], x_proj, dt_proj,
-                             grads.delta_bias[i], A_log, grads.D[i]});
+    grads.projections[i] = {at::empty(b.x_proj.sizes(), b.x_proj.options()),
+                            at::empty(b.dt_proj.sizes(), b.dt_proj.options())};
   }
-  run_moves(moves, at::kFloat);
+  const Packed& weights = saved.weights;
+  projection_gradients(
+      p.projections(),
+      {saved.x_dbl, u, weights.x_proj, weights.dt_proj, scanned.delta, grad_x_dbl, scanned.u},
+      grads.projections);
+}
+
+// In the order of MixerBranch.
+std::vector<at::Tensor> branch_gradients(const Saved& saved, const BranchGradients& grads) {
+  const at::Tensor A_log = grads.A.mul(saved.weights.A);  // d(-exp(x)) = -exp(x) dx
+  std::vector<at::Tensor> list;
+  for (int i = 0; i < 2; ++i) {
+    const ProjectionWeights& projections = grads.projections[i];
+    list.insert(list.end(), {grads.conv_weight[i], grads.conv_bias[i], projections.x_proj,
+                             projections.dt_proj, grads.delta_bias[i], A_log[i], grads.D[i]});
+  }
   return list;
 }
 
@@ -368,21 +357,16 @@ variable_list run_backward(const Problem& p, const Saved& saved, const at::Tenso
   const at::Tensor grad_xz = at::empty(saved.xz.sizes(), options);
   const at::Tensor grad_x_dbl = at::empty(saved.x_dbl.sizes(), options);
   const at::Tensor u = convolve(p, saved.xz);
-  ScanGradients scanned =
+  const ScanGradients scanned =
       scan_backward(p, saved, u, at::mm(flat, weights.out_proj), grad_xz, grad_x_dbl, grads);
   const at::Tensor grad_out_proj = float_product(flat, scanned.out);
 
-  at::Tensor grad_steps = steps(p, grad_x_dbl);
-  at::bmm_out(grad_steps, scanned.delta, weights.dt_proj);
-  grads.dt_proj = float_product(scanned.delta, steps(p, saved.x_dbl));
-  scanned.u.baddbmm_(grad_x_dbl, weights.x_proj);
-  grads.x_proj = float_product(grad_x_dbl, u);
-
+  projection_backward(p, saved, u, scanned, grad_x_dbl, grads);
   conv_backward(p, saved.xz, scanned.u, grad_xz, grads);
   const at::Tensor grad_in_proj = float_product(grad_xz, saved.tokens);
   variable_list list = {at::mm(grad_xz, weights.in_proj).view({p.batch, p.length, p.embed}),
                         grad_in_proj};
-  const std::vector<at::Tensor> branches = unpack(p, saved, grads);
+  const std::vector<at::Tensor> branches = branch_gradients(saved, grads);
   list.insert(list.end(), branches.begin(), branches.end());
   list.push_back(grad_out_proj);
   return list;

@@ -26,19 +26,13 @@ __global__ void __launch_bounds__(kThreads) move_kernel(const __grid_constant__ 
     const int row = index / move.to_columns, column = index - row * move.to_columns;
     if (row >= move.to_rows) return;
     const bool there = row < move.rows && column < move.columns;
-    const int64_t from = row * move.from_stride + column;
     const int64_t to = row * move.to_stride + column;
-    float value = there ? move.from[from] : 0.0f;
+    const float value = there ? move.from[row * move.from_stride + column] : 0.0f;
     if (move.rule == Rule::kCopy) {
       static_cast<T*>(move.to)[to] = from_float<T>(value);
       continue;
     }
-    if (move.rule == Rule::kNegativeExp) {
-      value = -expf(value);
-    } else if (there) {
-      value *= move.factor[from];
-    }
-    static_cast<float*>(move.to)[to] = value;
+    static_cast<float*>(move.to)[to] = -expf(value);
   }
 }
 

@@ -1,5 +1,5 @@
 // Small matrices of float brought into another order and storage type, many in one launch: what the
-// mixer does with its weights before the work, and with their gradients after it. Without torch.
+// mixer does with its weights before the work. Without torch.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -10,7 +10,6 @@ namespace vim::ops::mixer::cuda {
 enum class Rule {
   kCopy,         // T(from)
   kNegativeExp,  // -exp(from), as float
-  kProduct,      // from * factor, as float
 };
 
 // `from` [rows, columns] into the corner of `to` [to_rows, to_columns], the rest of which is zero.
@@ -23,10 +22,9 @@ struct Move {
   void* to;
   int64_t to_stride;
   int to_rows, to_columns;
-  const float* factor;  // laid out as `from`; for kProduct
 };
 
-inline constexpr int kMaxMoves = 12;
+inline constexpr int kMaxMoves = 10;
 
 // T is the storage type of what kCopy writes.
 template <class T>
