@@ -19,6 +19,9 @@ class BatchBuffers {
   // uint8 of that shape, with any content.
   at::Tensor pixels(at::IntArrayRef shape);
 
+  // Ends the maker's hold on a buffer: what its threads wrote happens before another use.
+  void give_back(at::Tensor& pixels);
+
   // int64 [count], with any content.
   at::Tensor numbers(int64_t count) const;
 

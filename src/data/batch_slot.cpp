@@ -83,7 +83,7 @@ std::optional<Batch> BatchSlot::finish(int64_t epoch) const {
 
 void BatchSlot::release() {
   const std::lock_guard lock(mutex_);
-  images_.reset();
+  buffers_.give_back(images_);
 }
 
 }  // namespace vim::data
