@@ -81,7 +81,7 @@ std::string difference(const Listing& listing, const fs::path& root,
       return error.what();
     }
     if (now.modified != expected.modified || now.size != expected.size) {
-      return concat((root / expected.path).string(), " has changed since");
+      return concat((root / expected.path).string(), " has changed");
     }
   }
   return "";

@@ -123,8 +123,8 @@ for split in "train", "val":
     for shard in range(3):
         with tarfile.open(f"{shards}/{split}-{shard}.tar", "w") as out:
             for c, f in files[len(files) * shard // 3:len(files) * (shard + 1) // 3]:
-                out.add(f"{photos}/{split}/{c}/{f}", f"{c}-{f}")
-                label = tarfile.TarInfo(f"{c}-{f}".split(".")[0] + ".txt")
+                out.add(f"{photos}/{split}/{c}/{f}", f"{c}/{f}")
+                label = tarfile.TarInfo(f"{c}/{f}".split(".")[0] + ".txt")
                 label.size = len(c)
                 out.addfile(label, io.BytesIO(c.encode()))
 PYTHON
@@ -139,7 +139,7 @@ same_file "$scratch/a.png" "$scratch/b.png"
 ! grep -q "is not used" "$scratch/out" || fail "the index is not used"
 touch "$scratch/shards/train-1.tar"
 expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "${shards[@]}" "$scratch/b.png"
-says "train-1.tar has changed since"
+says "train-1.tar has changed"
 expect 1 "$tool" index "$scratch/shards" --format webdataset --train-shards 'train-{0..3}.tar'
 says "train-3.tar: there is no such shard"
 
