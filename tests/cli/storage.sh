@@ -15,9 +15,12 @@ make_idx "$scratch/data"
 make_config "$scratch/c.yaml"
 run=$scratch/disk/run
 mkdir "$scratch/disk"
+pid=
+trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; umount -l "$scratch/disk"; rm -rf "$scratch"' EXIT
 mount -t tmpfs -o size=8m none "$scratch/disk"
 
 start() {  # on_error
+  : >"$scratch/out"  # so that nothing is found in what an earlier run wrote
   "$bin/vim-train" --config "$scratch/c.yaml" --set train.epochs=1000000 --set checkpoint.every_epochs=50 \
     --set train.evaluate_every_epochs=0 --set train.log_every_steps=1000 --set checkpoint.on_error="$1" \
     --output "$run" --resume >"$scratch/out" 2>&1 &
