@@ -60,23 +60,27 @@ __device__ int place(int group, int step, int eighth, int lane) {
   return (((group * kSteps + step) * 2 + eighth / 2) * 32 + lane) * 4 + eighth % 2 * 2;
 }
 
+// Eight neighbours.
+struct alignas(16) Octet {
+  uint16_t bits[8];
+};
+
 // From b [depth, columns].
 template <int kSteps, class T>
 __device__ void arrange_rows(uint32_t* to, const T* b, int64_t stride, int depth, int columns) {
   for (int i = threadIdx.x; i < kGroups * kSteps * 32; i += kThreads) {
     const int pair = i % 8, octet = i / 8 % 4, step = i / 32 % kSteps, group = i / 32 / kSteps;
     const int row = step * 16 + pair * 2, column = group * kGroup + octet * 8;
-    Pack<T, 8> rows[2] = {};
+    Octet rows[2] = {};
     if (column < columns && row < depth) {
-      rows[0] = *reinterpret_cast<const Pack<T, 8>*>(b + row * stride + column);
-      rows[1] = *reinterpret_cast<const Pack<T, 8>*>(b + (row + 1) * stride + column);
+      rows[0] = *reinterpret_cast<const Octet*>(b + row * stride + column);
+      rows[1] = *reinterpret_cast<const Octet*>(b + (row + 1) * stride + column);
     }
 #pragma unroll
     for (int c = 0; c < 8; ++c) {
-      const Pack<T, 2> both{{rows[0].values[c], rows[1].values[c]}};
       const int lane = (octet * 2 + c % 2) * 4 + pair / 2;
       to[place<kSteps>(group, step, c / 2, lane) + pair % 2] =
-          reinterpret_cast<const uint32_t&>(both);
+          rows[0].bits[c] | static_cast<uint32_t>(rows[1].bits[c]) << 16;
     }
   }
 }
