@@ -97,7 +97,7 @@ class Layer : public vim::tasks::Objective {
 
 TEST_CASE("A step that is not finite leaves weights and moments as if it had not been") {
   const uint64_t seed = vim::test::fresh_seed();
-  const double value = GENERATE(kNan, kInfinity, -kInfinity);
+  const double value = GENERATE(values({kNan, kInfinity, -kInfinity}));
   CAPTURE(value);
   Bench with(seed), without(seed);
   vim::nn::load_weights(without.task.model(), vim::nn::weights_of(with.task.model()), "the other");
@@ -186,7 +186,7 @@ TEST_CASE("Whatever goes wrong first is named") {
     values.copy_(before);
   }
   for (const auto& [weight, output] :
-       {std::pair("patch_embed.proj.weight", "the output of conv2d in patch_embed.proj"),
+       {std::pair("patch_embed.proj.weight", "the output of linear in patch_embed.proj"),
         std::pair("layers.1.mixer.A_log", "the output of exp in layers.1.mixer.A_log"),
         std::pair("head.weight", "the output of addmm in head")}) {
     at::Tensor values = model.named_parameters()[weight];

@@ -28,7 +28,8 @@ std::string check(const std::function<Tensors(const Tensors&)>& call) {
 TEST_CASE("Every operator that vim-bench measures passes its check on this machine's devices") {
   at::manual_seed(vim::test::fresh_seed());
   for (const OpCase& op : op_cases()) {
-    const OpShape shape = GENERATE(OpShape{2, 32, 19}, OpShape{1, 70, 1});
+    // Not one sample of one token: its gradient of B is one sum times C, which may cancel.
+    const OpShape shape = GENERATE(OpShape{2, 32, 19}, OpShape{8, 70, 1});
     CAPTURE(op.name, shape.batch, shape.channels, shape.length);
     const Tensors on_cpu = op.make(shape, 16, at::TensorOptions(at::kFloat));
     REQUIRE(on_cpu.size() == op.arguments.size());

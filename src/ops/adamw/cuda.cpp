@@ -101,12 +101,17 @@ void step_on_cuda(const AdamWStep& s) {
                                 storage<const float>(s.norm),
                                 storage<const float>(s.loss_scale),
                                 storage<const float>(s.skip)};
+  // That of an empty parameter has no address, but the parameter has a step.
+  const auto gradient_of = [&](size_t i) -> const float* {
+    if (gradients[i].defined() && gradients[i].numel() == 0) return storage<const float>(s.steps);
+    return storage<const float>(gradients[i]);
+  };
   const auto describe = [&](size_t i) {
     return cuda::Parameter{storage<float>(s.parameters[i]),
                            storage<float>(s.exp_avg[i]),
                            storage<float>(s.exp_avg_sq[i]),
                            s.averages.empty() ? nullptr : storage<float>(s.averages[i]),
-                           storage<const float>(gradients[i]),
+                           gradient_of(i),
                            s.parameters[i].numel(),
                            static_cast<float>(s.lr_scale[i]),
                            static_cast<float>(s.weight_decay[i])};

@@ -6,7 +6,7 @@
 namespace vim::ops::scan::cuda::split {
 
 __device__ __forceinline__ float rounded_to_upper_bits(float x) {
-  return __uint_as_float(__float_as_uint(x) + 0x1000u);
+  return x == x ? __uint_as_float(__float_as_uint(x) + 0x1000u) : x;  // a NaN's bits would overflow
 }
 
 // log(1 + e^x) with a polynomial for log(1 + e) / e, of which less than 1e-5 is missing.
