@@ -16,7 +16,7 @@ make_config "$scratch/c.yaml"
 run=$scratch/disk/run
 mkdir "$scratch/disk"
 pid=
-trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; umount -l "$scratch/disk"; rm -rf "$scratch"' EXIT
+trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true; umount -l "$scratch/disk"; rm -rf "$scratch"' EXIT
 mount -t tmpfs -o size=8m none "$scratch/disk"
 
 start() {  # on_error
