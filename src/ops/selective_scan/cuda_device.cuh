@@ -7,6 +7,9 @@
 #include <stdint.h>
 
 #include "ops/selective_scan/cuda_kernel.h"
+#ifdef __CUDACC__
+#include "ops/cuda_device.cuh"
+#endif
 
 namespace vim::ops::scan::cuda {
 
@@ -79,61 +82,6 @@ __host__ __device__ inline Rows<T> of_sample(Rows<T> rows, int64_t sample) {
 }
 
 #ifdef __CUDACC__
-
-// Two neighbouring channels as they lie in memory.
-template <class T>
-struct WordOf {
-  using Type = uint32_t;
-};
-template <>
-struct WordOf<float> {
-  using Type = uint2;
-};
-template <class T>
-using Word = typename WordOf<T>::Type;
-
-__device__ __forceinline__ float to_float(float x) {
-  return x;
-}
-__device__ __forceinline__ float to_float(__half x) {
-  return __half2float(x);
-}
-__device__ __forceinline__ float to_float(__nv_bfloat16 x) {
-  return __bfloat162float(x);
-}
-
-template <class T>
-__device__ __forceinline__ T from_float(float x) {
-  if constexpr (sizeof(T) == 4)
-    return x;
-  else if constexpr (std::is_same_v<T, __half>)
-    return __float2half_rn(x);
-  else
-    return __float2bfloat16_rn(x);
-}
-
-template <class T>
-__device__ __forceinline__ float2 unpack(Word<T> word) {
-  if constexpr (std::is_same_v<T, float>) {
-    return {__uint_as_float(word.x), __uint_as_float(word.y)};
-  } else if constexpr (std::is_same_v<T, __half>) {
-    return __half22float2(reinterpret_cast<const __half2&>(word));
-  } else {
-    return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
-  }
-}
-template <class T>
-__device__ __forceinline__ Word<T> pack(float x, float y) {
-  if constexpr (std::is_same_v<T, float>) {
-    return {__float_as_uint(x), __float_as_uint(y)};
-  } else if constexpr (std::is_same_v<T, __half>) {
-    const __half2 both = __floats2half2_rn(x, y);
-    return reinterpret_cast<const uint32_t&>(both);
-  } else {
-    const __nv_bfloat162 both = __floats2bfloat162_rn(x, y);
-    return reinterpret_cast<const uint32_t&>(both);
-  }
-}
 
 // A lane's channels of one sample's rows.
 template <class T>
@@ -226,16 +174,7 @@ __device__ __forceinline__ void softplus_and_slope(float& x, float& slope) {
   slope = x >= 0.0f ? r : e * r;
   x = softplus(x, e);
 }
-__device__ __forceinline__ float sigmoid(float x) {
-  return reciprocal_approx(1.0f + exp2_approx(-x * kLog2e));
-}
-
 // With half the precision, half the special functions.
-__device__ __forceinline__ float tanh_approx(float x) {
-  float y;
-  asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
 __device__ __forceinline__ float sigmoid_approx(float x) {
   return fmaf(0.5f, tanh_approx(0.5f * x), 0.5f);
 }
