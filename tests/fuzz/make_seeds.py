@@ -10,6 +10,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def jpegs():
     exif = Image.Exif()
     exif[0x0112] = 6
     put("jpeg", "exif.jpg", encoded(picture(), "JPEG", exif=exif))
+
+
+def tars():
+    members = {"0/a.jpg": b"not read", "0/a.cls": b"1", "0/b.png": b"nor this", "0/b.json": b'{"label": 2}',
+               "0/" + "long" * 40 + ".jpg": b"", "0/" + "long" * 40 + ".txt": b"a name"}
+    for name, form in {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}.items():
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=form, pax_headers={"comment": "global"}) as tar:
+            for member, content in members.items():
+                if name == "ustar" and len(member) > 100:
+                    continue
+                info = tarfile.TarInfo(member)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        put("tar", f"{name}.tar", out.getvalue())
 
 
 def interlaced_png():
@@ -168,6 +184,7 @@ def configs():
 
 
 jpegs()
+tars()
 pngs()
 arrays()
 packed(sys.argv[1])
