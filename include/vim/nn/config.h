@@ -86,7 +86,8 @@ struct ModelConfig {
   bool init_ema = false;
   bool init_partial = false;
   PositionInterpolation pos_interp = PositionInterpolation::kClassAware;
-  double recompute = 0;
+  bool recompute = false;
+  double recompute_share = 1;
   ModelQuirks quirks;
   VitConfig vit;
 
