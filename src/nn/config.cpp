@@ -87,9 +87,9 @@ void describe(config::Visitor& v, ModelConfig& c) {
     "How init_from's position embedding is resized: class_aware, or official, which takes the "
     "first row for the class token's and mixes the real one's with its neighbours.");
   v("recompute", c.recompute,
-    "On a GPU, share of the mixers that keep only their input for the backward pass and compute "
-    "the "
-    "rest again: all of them take a quarter more time, and little memory.",
+    "On a GPU, keep only the input of each mixer for the backward pass and compute the rest again: "
+    "a quarter slower, in little memory.");
+  v("recompute_share", c.recompute_share, "The share of the blocks that do, with recompute.",
     config::fraction);
   v("quirks", c.quirks, "Flaws of the official code, for numbers that depend on them.");
   v("vit", c.vit, "What only name: vit has; it has nothing of Vim's mixer, directions and tokens.");

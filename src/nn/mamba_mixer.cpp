@@ -100,7 +100,7 @@ at::Tensor MambaMixer::fused(const at::Tensor& tokens) const {
                             branch.D};
   };
   return ops::bidirectional_mixer(tokens, in_proj_->weight, tensors(forward_), tensors(backward_),
-                                  out_proj_->weight, config_.divide_out, config_.recompute > 0);
+                                  out_proj_->weight, config_.divide_out, config_.recompute);
 }
 
 at::Tensor MambaMixer::unfused(const at::Tensor& tokens, bool backwards) {

@@ -25,8 +25,10 @@ VisionMamba::VisionMamba(const ModelConfig& config) : config_(config) {
   torch::nn::ModuleList layers;
   ModelConfig of_block = config;
   for (int64_t i = 0; i < config.depth; ++i) {
-    const auto recomputing = [&](int64_t blocks) { return std::floor(config.recompute * blocks); };
-    of_block.recompute = recomputing(i + 1) - recomputing(i);
+    const auto share_of = [&](int64_t blocks) {
+      return std::floor(config.recompute_share * blocks);
+    };
+    of_block.recompute = config.recompute && share_of(i + 1) > share_of(i);
     blocks_.push_back(std::make_shared<Block>(of_block));
     layers->push_back(blocks_.back());
   }
