@@ -7,16 +7,14 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "train/benchmark_report.h"
 #include "train/device.h"
 #include "train/synthetic.h"
 #include "train/train_step.h"
 #include "train/world.h"
-#include "vim/config/codec.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
@@ -162,31 +160,20 @@ class Measurement {
   dist::ProcessGroup& group_;
 };
 
-std::string name_of(Precision precision) {
-  return config::Leaf<Precision>::write(precision).text;
-}
-
 template <class... Cells>
 std::string row(const Cells&... cells) {
   constexpr int kWidths[] = {18, 9, 6, 6, 9, 11, 11, 10, 9, 9, 9, 11, 7};
-  std::ostringstream out;
-  int column = 0;
-  const auto cell = [&](const auto& value) {
-    out << (column == 0 ? std::left : std::right) << std::setw(kWidths[column]) << value << " ";
-    ++column;
-  };
-  (cell(cells), ...);
-  return out.str() + "\n";
+  return line_of(kWidths, /*left=*/1, cells...);
 }
 
-std::string table_header() {
+std::string header() {
   return row("", "", "", "", "", "img/s", "img/s", "", "step, ms", "step, ms", "", "all-reduce",
              "") +
          row("model", "precision", "px", "batch", "processes", "of one", "of all", "efficiency",
              "apart", "together", "MB", "ms", "hidden");
 }
 
-std::string table_row(const DdpBenchmarkResult& r) {
+std::string line(const DdpBenchmarkResult& r) {
   const bool one = r.processes == 1;
   return row(r.model, name_of(r.precision), r.image_size, r.batch, r.processes,
              fixed(r.images_per_second_alone(), 1), fixed(r.images_per_second(), 1),
@@ -245,7 +232,7 @@ void benchmark_ddp(const DdpBenchmarkCommand& command) {
     const bool is_main = world.group->is_main();
     at::set_num_threads(threads_of(first, *world.group));
     const auto stream = own_stream(world.device);
-    if (is_main) std::cout << table_header() << std::flush;
+    if (is_main) std::cout << header() << std::flush;
     for (const BenchmarkCommand::Model& model : command.models) {
       const RunConfig& config = model.config;
       allow_tf32(config.train.precision);
@@ -260,7 +247,7 @@ void benchmark_ddp(const DdpBenchmarkCommand& command) {
         result.processes = world.group->size();
         result.machine_shares = world.device.is_cuda() ? 1 : world.group->core_sharers();
         Measurement(config, batch, command.seconds, world).run(result);
-        if (is_main) std::cout << table_row(result) << std::flush;
+        if (is_main) std::cout << line(result) << std::flush;
         results.push_back(result);
       }
     }

@@ -5,18 +5,16 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "train/benchmark_report.h"
 #include "train/device.h"
 #include "train/device_graph.h"
 #include "train/op_cases.h"
 #include "train/op_check.h"
 #include "train/precision.h"
 #include "train/stopwatch.h"
-#include "vim/config/codec.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
@@ -132,14 +130,7 @@ Timing measure(const Problem& problem, Pass pass, double seconds) {
 template <class... Cells>
 std::string row(const Cells&... cells) {
   constexpr int kWidths[] = {11, 17, 5, 6, 9, 7, 10, 8, 8};
-  std::ostringstream out;
-  int column = 0;
-  const auto cell = [&](const auto& value) {
-    out << (column < 2 ? std::left : std::right) << std::setw(kWidths[column]) << value << " ";
-    ++column;
-  };
-  (cell(cells), ...);
-  return out.str();
+  return line_of(kWidths, /*left=*/2, cells...);
 }
 
 class Report {
@@ -151,8 +142,7 @@ class Report {
              {"results", nlohmann::ordered_json::array()}};
     std::cout << describe(device) << ", copies " << fixed(copy_ / 1e9, 0) << " GB/s\n"
               << row("operator", "pass", "type", "batch", "channels", "length", "us", "GB/s",
-                     "of copy")
-              << "\n";
+                     "of copy");
   }
 
   void add(const Problem& problem, Pass pass, const Timing& timing) {
@@ -177,18 +167,16 @@ class Report {
   std::string json() const { return json_.dump(2) + "\n"; }
 
  private:
-  static std::string type_of(const Problem& problem) {
-    return config::Leaf<Precision>::write(problem.precision).text;
-  }
   static nlohmann::ordered_json describe_problem(const Problem& p) {
-    return {{"operator", p.op.name},        {"type", type_of(p)},       {"batch", p.shape.batch},
-            {"channels", p.shape.channels}, {"length", p.shape.length}, {"state", p.state}};
+    return {{"operator", p.op.name},    {"type", name_of(p.precision)},
+            {"batch", p.shape.batch},   {"channels", p.shape.channels},
+            {"length", p.shape.length}, {"state", p.state}};
   }
   template <class... Cells>
   static void print(const Problem& p, const std::string& pass, const Cells&... cells) {
-    std::cout << row(p.op.name, pass, type_of(p), p.shape.batch, p.shape.channels, p.shape.length,
-                     cells...)
-              << std::endl;
+    std::cout << row(p.op.name, pass, name_of(p.precision), p.shape.batch, p.shape.channels,
+                     p.shape.length, cells...)
+              << std::flush;
   }
 
   double copy_;

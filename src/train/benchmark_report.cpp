@@ -1,8 +1,6 @@
 #include "train/benchmark_report.h"
 
-#include <iomanip>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "vim/config/codec.h"
 #include "vim/core/text.h"
@@ -11,24 +9,17 @@
 namespace vim::train {
 namespace {
 
-std::string name_of(Precision precision) {
-  return config::Leaf<Precision>::write(precision).text;
-}
-
 template <class... Cells>
 std::string row(const Cells&... cells) {
   constexpr int kWidths[] = {18, 10, 6, 6, 7, 6, 10, 10, 9};
-  std::ostringstream out;
-  int column = 0;
-  const auto cell = [&](const auto& value) {
-    out << (column == 0 ? std::left : std::right) << std::setw(kWidths[column]) << value << " ";
-    ++column;
-  };
-  (cell(cells), ...);
-  return out.str() + "\n";
+  return line_of(kWidths, /*left=*/1, cells...);
 }
 
 }  // namespace
+
+std::string name_of(Precision precision) {
+  return config::Leaf<Precision>::write(precision).text;
+}
 
 const char* name_of(BenchmarkMode mode) {
   return mode == BenchmarkMode::kTrain ? "train" : "inference";

@@ -238,7 +238,7 @@ cudaError_t backward(const Backward<T>& work, cudaStream_t stream) {
       plan,
       0,
       wide_B_C(in),
-      in.channels % kWarp != 0 || plan.channel_blocks * plan.warps * kWarp != in.channels,
+      plan.channel_blocks * plan.warps * kWarp != in.channels,
       at(plan.parts_of_rows),
       at(plan.parts_of_channels),
       at(plan.entering),
