@@ -21,6 +21,11 @@ LayerNorm layer_norm(int64_t width) {
   return LayerNorm(LayerNormOptions({width}).eps(1e-6));
 }
 
+// LibTorch's module would add the bias in a kernel of its own.
+at::Tensor project(Linear& layer, const at::Tensor& x) {
+  return at::linear(x, layer->weight, layer->bias);
+}
+
 // [batch, heads, length, width of a head] each.
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                   Attention kind) {
@@ -50,17 +55,17 @@ class TransformerBlock : public Module {
   at::Tensor forward(const at::Tensor& tokens, double drop_rate) {
     const at::Tensor attended =
         tokens + drop_path(mix(norm1_->forward(tokens)), drop_rate, is_training());
-    const at::Tensor hidden = at::gelu(fc1_->forward(norm2_->forward(attended)));
-    return attended + drop_path(fc2_->forward(hidden), drop_rate, is_training());
+    const at::Tensor hidden = at::gelu(project(fc1_, norm2_->forward(attended)));
+    return attended + drop_path(project(fc2_, hidden), drop_rate, is_training());
   }
 
  private:
   at::Tensor mix(const at::Tensor& tokens) {
     const int64_t batch = tokens.size(0), length = tokens.size(1);
     const auto parts =
-        qkv_->forward(tokens).view({batch, length, 3, heads_, -1}).permute({2, 0, 3, 1, 4});
+        project(qkv_, tokens).view({batch, length, 3, heads_, -1}).permute({2, 0, 3, 1, 4});
     const at::Tensor mixed = attend(parts[0], parts[1], parts[2], attention_);
-    return projection_->forward(mixed.transpose(1, 2).reshape({batch, length, -1}));
+    return project(projection_, mixed.transpose(1, 2).reshape({batch, length, -1}));
   }
 
   int64_t heads_;
@@ -108,7 +113,7 @@ at::Tensor VisionTransformer::features(const at::Tensor& images) {
 }
 
 at::Tensor VisionTransformer::classify(const at::Tensor& features) {
-  return head_->forward(features);
+  return project(head_, features);
 }
 
 }  // namespace vim::nn

@@ -11,12 +11,23 @@ void allow_tf32(Precision precision) {
   at::globalContext().setAllowTF32CuDNN(precision == Precision::kTf32);
 }
 
+at::ScalarType compute_type(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+    case Precision::kTf32:
+      return at::kFloat;
+    case Precision::kBf16:
+      return at::kBFloat16;
+    case Precision::kFp16:
+      return at::kHalf;
+  }
+  return at::kFloat;
+}
+
 AutocastScope::AutocastScope(Precision precision, at::Device device)
-    : active_(device.is_cuda() &&
-              (precision == Precision::kBf16 || precision == Precision::kFp16)) {
+    : active_(device.is_cuda() && compute_type(precision) != at::kFloat) {
   if (!active_) return;
-  at::autocast::set_autocast_dtype(at::kCUDA,
-                                   precision == Precision::kBf16 ? at::kBFloat16 : at::kHalf);
+  at::autocast::set_autocast_dtype(at::kCUDA, compute_type(precision));
   at::autocast::set_autocast_enabled(at::kCUDA, true);
 }
 

@@ -14,6 +14,9 @@ namespace vim::train {
 // Lets fp32 products round their factors to TF32, or forbids it. For the whole process.
 void allow_tf32(Precision precision);
 
+// What products and activations are computed in on a GPU.
+at::ScalarType compute_type(Precision precision);
+
 // Autocast of this precision on a GPU for as long as it lives; nothing on the CPU.
 class AutocastScope {
  public:
