@@ -33,9 +33,10 @@ Block::Block(const ModelConfig& config)
     : mixer_(register_module("mixer", std::make_shared<MambaMixer>(config))),
       norm_(register_module("norm", std::make_shared<AddNorm>(config))) {}
 
-Streams Block::forward(const Streams& in, bool backwards) {
-  const Streams sum = norm_->forward(in);
-  return {mixer_->forward(sum.hidden, backwards), sum.residual};
+Streams Block::forward(Streams streams, bool backwards) {
+  streams = norm_->forward(streams);
+  streams.hidden = mixer_->forward(streams.hidden, backwards);
+  return streams;
 }
 
 }  // namespace vim::nn

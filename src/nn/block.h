@@ -37,7 +37,8 @@ class Block : public torch::nn::Module {
  public:
   explicit Block(const ModelConfig& config);
 
-  Streams forward(const Streams& in, bool backwards);
+  // Lets go of what comes in as soon as it is added: without a graph nobody else holds it.
+  Streams forward(Streams streams, bool backwards);
 
  private:
   std::shared_ptr<MambaMixer> mixer_;

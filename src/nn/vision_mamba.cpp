@@ -106,7 +106,7 @@ void VisionMamba::turn(Streams& streams, const std::vector<int64_t>& class_posit
 
 // The output of block j is dropped with probability drop_path_rate * j / (depth - 1), where it is
 // added: at the entrance of block j + 1, or in the last norm.
-Streams VisionMamba::run_blocks(const Sequence& sequence) {
+at::Tensor VisionMamba::run_blocks(at::Tensor tokens, const std::vector<int64_t>& class_positions) {
   const auto dropped = [&](Streams streams, size_t producer) {
     const double rate =
         blocks_.size() < 2 ? 0.0 : config_.drop_path_rate * producer / (blocks_.size() - 1);
@@ -115,10 +115,10 @@ Streams VisionMamba::run_blocks(const Sequence& sequence) {
   };
   const bool flipped = config_.direction == Direction::kFlipAugment && is_training() &&
                        at::rand({1}).item<float>() < 0.5f;
-  Streams streams{sequence.tokens, {}};
+  Streams streams{std::move(tokens), {}};
   if (config_.direction == Direction::kLayerPairs) {
     for (size_t i = 0; i < blocks_.size(); i += 2) {
-      turn(streams, sequence.class_positions);
+      turn(streams, class_positions);
       const auto entering = [&](size_t block) {
         return i == 0 ? streams : dropped(streams, block - 1);
       };
@@ -129,16 +129,17 @@ Streams VisionMamba::run_blocks(const Sequence& sequence) {
     }
   } else {
     for (size_t i = 0; i < blocks_.size(); ++i) {
-      turn(streams, sequence.class_positions);
-      streams = blocks_[i]->forward(i == 0 ? streams : dropped(streams, i - 1), flipped);
+      turn(streams, class_positions);
+      streams = blocks_[i]->forward(
+          i == 0 ? std::move(streams) : dropped(std::move(streams), i - 1), flipped);
     }
   }
-  return norm_f_->forward(dropped(streams, blocks_.size() - 1));
+  return norm_f_->forward(dropped(std::move(streams), blocks_.size() - 1)).hidden;
 }
 
 at::Tensor VisionMamba::features(const at::Tensor& images) {
-  const Sequence sequence = embed(images);
-  const at::Tensor tokens = run_blocks(sequence).hidden;
+  Sequence sequence = embed(images);
+  const at::Tensor tokens = run_blocks(std::move(sequence.tokens), sequence.class_positions);
   if (sequence.class_positions.size() == 2) {
     return (tokens.select(1, sequence.class_positions[0]) +
             tokens.select(1, sequence.class_positions[1])) /

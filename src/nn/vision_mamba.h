@@ -29,7 +29,7 @@ class VisionMamba : public Classifier {
 
   std::vector<int64_t> draw_class_positions() const;
   Sequence embed(const at::Tensor& images);
-  Streams run_blocks(const Sequence& sequence);
+  at::Tensor run_blocks(at::Tensor tokens, const std::vector<int64_t>& class_positions);
   void turn(Streams& streams, const std::vector<int64_t>& class_positions) const;
   void initialize();
 

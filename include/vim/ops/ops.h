@@ -62,8 +62,8 @@ struct MixerBranch {
 // unit, on a GPU: tokens [batch, length, dim] through in_proj [2 channels, dim], in both directions
 // convolution, projections and scan, their gated sum or mean, and out_proj [dim, channels].
 // Computes in the type that autocast asks for, else in that of the tokens. Parameters are float32
-// and contiguous. For the backward pass it keeps about 6 inner_dim + 2 dim numbers a token, or, with
-// `recompute`, the tokens alone, and computes forward again.
+// and contiguous. For the backward pass it keeps the tokens and the scan's history, or, with
+// `recompute`, the tokens alone, and computes the rest of the forward pass again.
 at::Tensor bidirectional_mixer(const at::Tensor& tokens, const at::Tensor& in_proj,
                                const MixerBranch& forward, const MixerBranch& backward,
                                const at::Tensor& out_proj, bool average, bool recompute);
