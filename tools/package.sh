@@ -25,7 +25,7 @@ if [[ -e $dest ]]; then
   exit 1
 fi
 
-bash tools/setup.sh
+VIM_KERNELS=all bash tools/setup.sh
 cmake --build build/release --target tools/all
 # Unfinished under another name, as an interrupted copy would look complete.
 partial=$dest.partial

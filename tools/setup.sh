@@ -9,6 +9,8 @@
 #
 #   LIBTORCH=DIR         use this LibTorch (the folder with include/ and lib/) and fetch none
 #   VIM_CUDA=ON|OFF      decide about the CUDA half yourself, for example where only the cluster's nodes have a GPU
+#   VIM_KERNELS=here|all which GPUs to compile kernels for: this machine's, in a sixth of the time and the default
+#                        where it has one, or every kind
 #   VIM_CACHE=DIR        keep LibTorch here rather than in ~/.cache/vim; all checkouts share it
 set -euo pipefail
 LIBTORCH=${LIBTORCH:+$(realpath -m "$LIBTORCH")}
@@ -109,6 +111,12 @@ if [[ ! -e $libtorch ]]; then (fetch_libtorch); fi
 mkdir -p build
 exec 9>build/setup.lock
 flock 9
-configure=(cmake --preset release -DCMAKE_PREFIX_PATH="$libtorch" -DVIM_CUDA="$cuda")
+case ${VIM_KERNELS:-here} in
+  here) architectures=native ;;
+  all) architectures= ;;
+  *) fail "VIM_KERNELS=$VIM_KERNELS: it is here or all" ;;
+esac
+configure=(cmake --preset release -DCMAKE_PREFIX_PATH="$libtorch" -DVIM_CUDA="$cuda"
+  -DCMAKE_CUDA_ARCHITECTURES="$architectures")
 if [[ ! -e build/release/build.ninja ]]; then say "configuring build/release"; fi
 "${configure[@]}" >/dev/null 2>&1 || "${configure[@]}" --fresh >/dev/null

@@ -45,8 +45,8 @@ function(vim_find_cuda)
 endfunction()
 
 # What a build has kernels for when nobody says otherwise: A100, RTX 30 and A10, RTX 40 and L4, H100, B200, RTX 50.
-# GPUs still to come translate the PTX of the last one. -DCMAKE_CUDA_ARCHITECTURES=native, which the preset dev has,
-# stands for the GPU of this machine alone and compiles in a sixth of the time.
+# GPUs still to come translate the PTX of the last one. -DCMAKE_CUDA_ARCHITECTURES=native, for which tools/setup.sh and
+# the preset dev ask, stands for the GPU of this machine, where it has one, and compiles in a sixth of the time.
 set(VIM_RELEASE_ARCHITECTURES 80 86 89 90 100 120)
 list(GET VIM_RELEASE_ARCHITECTURES -1 newest)
 
