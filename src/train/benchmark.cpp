@@ -7,26 +7,15 @@
 #include "train/benchmark_report.h"
 #include "train/device.h"
 #include "train/device_graph.h"
+#include "train/precision.h"
 #include "train/stopwatch.h"
 #include "train/synthetic.h"
-#include "train/train_step.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
 
 namespace vim::train {
 namespace {
-
-double time_training(const RunConfig& config, int64_t batch, double seconds, at::Device device) {
-  Synthetic task(config.model, device);
-  task.model().train();
-  AdamW optimizer(task.model(), config.optim);
-  std::optional<Ema> ema;
-  if (config.ema.enabled) ema.emplace(task.model(), config.ema.decay);
-  TrainStep step(config, task, optimizer, ema ? &*ema : nullptr);
-  const tasks::Inputs inputs = task.batch(batch);
-  return median_milliseconds([&] { step.run({inputs}, 1e-4); }, seconds, device);
-}
 
 // Each model at its fastest: images in the compute type, and a transformer's weights too, which
 // needs no autocast. Beside Vim's activations they stay float32.
@@ -94,8 +83,10 @@ BenchmarkResult measure_model(const BenchmarkCommand::Model& model, BenchmarkMod
                          batch};
   const PeakMemory memory(device);
   try {
-    const auto time = mode == BenchmarkMode::kTrain ? time_training : time_inference;
-    result.milliseconds = time(config, batch, seconds, device);
+    result.milliseconds =
+        mode == BenchmarkMode::kTrain
+            ? SyntheticTraining(config, batch, device, nullptr).milliseconds(seconds, nullptr)
+            : time_inference(config, batch, seconds, device);
     result.images_per_second = 1000 * static_cast<double>(batch) / result.milliseconds;
     result.memory = memory.bytes();
   } catch (const c10::OutOfMemoryError&) {

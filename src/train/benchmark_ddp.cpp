@@ -2,107 +2,22 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "train/benchmark_report.h"
 #include "train/device.h"
+#include "train/stopwatch.h"
 #include "train/synthetic.h"
-#include "train/train_step.h"
 #include "train/world.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/text.h"
-#include "vim/dist/data_parallel.h"
 
 namespace vim::train {
 namespace {
-
-using Work = std::function<void()>;
-
-constexpr int kRounds = 9;  // each of as many calls as fit into its share of the time
-
-// Calls; on a GPU, a step of several processes records its graph in the twelfth.
-int warmup_of(at::Device device) {
-  return device.is_cuda() ? 14 : 2;
-}
-
-double time_calls(const Work& work, int calls, at::Device device) {
-  const c10::impl::VirtualGuardImpl guard(device.type());
-  const auto wait = [&] {
-    if (device.is_cuda()) guard.synchronizeDevice(device.index());
-  };
-  wait();
-  const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < calls; ++i) work();
-  wait();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::ranges::nth_element(values, middle);
-  return *middle;
-}
-
-// Milliseconds of a call by this process alone.
-double measure(const Work& work, double seconds, at::Device device) {
-  time_calls(work, warmup_of(device), device);
-  const double once = time_calls(work, 1, device);
-  const int calls = std::max(1, static_cast<int>(1000 * seconds / kRounds / std::max(once, 1e-3)));
-  std::vector<double> rounds;
-  for (int i = 0; i < kRounds; ++i) rounds.push_back(time_calls(work, calls, device) / calls);
-  return median(std::move(rounds));
-}
-
-// Milliseconds of a call by all processes at once: they make equally many, and each round starts
-// and ends for all together.
-double measure(const Work& work, double seconds, at::Device device, dist::ProcessGroup& group) {
-  time_calls(work, warmup_of(device), device);
-  const double once = time_calls(work, 1, device);
-  const int own = std::max(1, static_cast<int>(1000 * seconds / kRounds / std::max(once, 1e-3)));
-  const int calls = std::stoi(group.broadcast(std::to_string(own), 0));
-  std::vector<double> rounds;
-  for (int i = 0; i < kRounds; ++i) {
-    group.barrier();
-    double slowest = 0;
-    for (const std::string& text :
-         group.all_gather(std::to_string(time_calls(work, calls, device) / calls))) {
-      slowest = std::max(slowest, std::stod(text));
-    }
-    rounds.push_back(slowest);
-  }
-  return median(std::move(rounds));
-}
-
-// A model with all that a step of its training needs. `group` is null for a process by itself.
-struct Training {
-  Training(const RunConfig& config, int64_t batch, at::Device device, dist::ProcessGroup* group)
-      : task(config.model, device),
-        optimizer(task.model(), config.optim),
-        inputs(task.batch(batch)) {
-    task.model().train();
-    if (config.ema.enabled) ema.emplace(task.model(), config.ema.decay);
-    if (group != nullptr) parallel.emplace(task.model(), *group, config.dist);
-    step.emplace(config, task, optimizer, ema ? &*ema : nullptr, parallel ? &*parallel : nullptr);
-  }
-  Work work() {
-    return [this] { step->run({inputs}, 1e-4); };
-  }
-
-  Synthetic task;
-  AdamW optimizer;
-  tasks::Inputs inputs;
-  std::optional<Ema> ema;
-  std::optional<dist::DataParallel> parallel;
-  std::optional<TrainStep> step;
-};
 
 class Measurement {
  public:
@@ -126,8 +41,8 @@ class Measurement {
     if (group_.is_main()) {
       const int threads = at::get_num_threads();
       if (shares > 1) at::set_num_threads(threads * shares);
-      Training training(config_, batch_ * shares, world_.device, nullptr);
-      time = measure(training.work(), seconds_, world_.device);
+      SyntheticTraining training(config_, batch_ * shares, world_.device, nullptr);
+      time = training.milliseconds(seconds_, nullptr);
       if (shares > 1) at::set_num_threads(threads);
     }
     group_.barrier();  // which waits longer than a broadcast
@@ -135,22 +50,22 @@ class Measurement {
   }
 
   double apart() {
-    Training training(config_, batch_, world_.device, nullptr);
-    return measure(training.work(), seconds_, world_.device, group_);
+    SyntheticTraining training(config_, batch_, world_.device, nullptr);
+    return training.milliseconds(seconds_, &group_);
   }
 
   void together(DdpBenchmarkResult& result) {
-    Training training(config_, batch_, world_.device, &group_);
-    result.together = measure(training.work(), seconds_, world_.device, group_);
-    std::vector<at::Tensor> buckets = training.parallel->empty_buckets();
+    SyntheticTraining training(config_, batch_, world_.device, &group_);
+    result.together = training.milliseconds(seconds_, &group_);
+    std::vector<at::Tensor> buckets = training.empty_buckets();
     result.buckets = static_cast<int64_t>(buckets.size());
     for (const at::Tensor& bucket : buckets) result.bytes += static_cast<int64_t>(bucket.nbytes());
     group_.mark({"measuring the reduction", /*patience=*/true});
-    result.reduction = measure(
+    result.reduction = median_milliseconds(
         [&] {
           for (at::Tensor& bucket : buckets) group_.all_reduce_sum(bucket);
         },
-        seconds_, world_.device, group_);
+        seconds_, world_.device, &group_);
   }
 
   const RunConfig& config_;

@@ -20,7 +20,12 @@ namespace {
 
 using Work = std::function<void()>;
 
-constexpr int kWarmup = 5;   // calls; a training step records its graph in the third
+// Calls before the clock runs: a step records its graph in the third, one of several processes in
+// the twelfth.
+int warmup_of(at::Device device, bool alone) {
+  return alone ? 5 : device.is_cuda() ? 14 : 2;
+}
+
 constexpr int kRounds = 15;  // each of as many calls as fit into its share of the time
 
 double time_calls(const Work& work, int calls, at::Device device) {
@@ -42,12 +47,23 @@ double time_calls(const Work& work, int calls, at::Device device) {
 
 }  // namespace
 
-double median_milliseconds(const Work& work, double seconds, at::Device device) {
-  time_calls(work, kWarmup, device);
+double median_milliseconds(const Work& work, double seconds, at::Device device,
+                           dist::ProcessGroup* group) {
+  time_calls(work, warmup_of(device, group == nullptr), device);
   const double once = time_calls(work, 1, device);
-  const int calls = std::max(1, static_cast<int>(1000 * seconds / kRounds / std::max(once, 1e-3)));
+  int calls = std::max(1, static_cast<int>(1000 * seconds / kRounds / std::max(once, 1e-3)));
+  if (group != nullptr) calls = std::stoi(group->broadcast(std::to_string(calls), 0));
   std::vector<double> rounds;
-  for (int i = 0; i < kRounds; ++i) rounds.push_back(time_calls(work, calls, device) / calls);
+  for (int i = 0; i < kRounds; ++i) {
+    if (group != nullptr) group->barrier();
+    double slowest = time_calls(work, calls, device) / calls;
+    if (group != nullptr) {
+      for (const std::string& of_rank : group->all_gather(std::to_string(slowest))) {
+        slowest = std::max(slowest, std::stod(of_rank));
+      }
+    }
+    rounds.push_back(slowest);
+  }
   std::ranges::nth_element(rounds, rounds.begin() + kRounds / 2);
   return rounds[kRounds / 2];
 }

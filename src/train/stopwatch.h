@@ -6,11 +6,16 @@
 #include <functional>
 #include <string>
 
+#include "vim/dist/process_group.h"
+
 namespace vim::train {
 
 // The median over rounds of the milliseconds of a call, by the device's own clock where it has one;
-// the rounds take about `seconds` together. The first calls are not counted.
-double median_milliseconds(const std::function<void()>& work, double seconds, at::Device device);
+// the rounds take about `seconds` together. The first calls, in which a training step records its
+// graph, are not counted. With a group all its processes call it: they make equally many calls, a
+// round starts for all together, and its time is that of the slowest.
+double median_milliseconds(const std::function<void()>& work, double seconds, at::Device device,
+                           dist::ProcessGroup* group = nullptr);
 
 // The device's memory at the peak since the scope began; what was cached before is given back.
 class PeakMemory {

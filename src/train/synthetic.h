@@ -2,9 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "train/train_step.h"
 #include "vim/nn/model.h"
-#include "vim/tasks/task.h"
 
 namespace vim::train {
 
@@ -22,6 +23,28 @@ class Synthetic : public tasks::Objective {
   nn::ModelConfig config_;
   at::Device device_;
   std::shared_ptr<nn::Classifier> model_;
+};
+
+// All that a step of its training needs. `group` is null for a process by itself.
+class SyntheticTraining {
+ public:
+  SyntheticTraining(const RunConfig& config, int64_t batch, at::Device device,
+                    dist::ProcessGroup* group);
+
+  // Of a step, as median_milliseconds() measures it.
+  double milliseconds(double seconds, dist::ProcessGroup* group);
+
+  // What the gradients are averaged in over the group's processes.
+  std::vector<at::Tensor> empty_buckets() const { return parallel_->empty_buckets(); }
+
+ private:
+  at::Device device_;
+  Synthetic task_;
+  AdamW optimizer_;
+  tasks::Inputs inputs_;
+  std::optional<Ema> ema_;
+  std::optional<dist::DataParallel> parallel_;
+  std::optional<TrainStep> step_;
 };
 
 }  // namespace vim::train
