@@ -16,7 +16,7 @@ TORCH_LIBRARY(vim, m) {
       "Tensor? delta_bias, bool delta_softplus, bool reverse) -> Tensor");
   m.def(
       "_selective_scan_forward(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, "
-      "Tensor? z, Tensor? delta_bias, bool delta_softplus, bool reverse) "
+      "Tensor? z, Tensor? delta_bias, bool delta_softplus, bool reverse, bool keep_states) "
       "-> (Tensor out, Tensor states)");
   m.def(
       "_selective_scan_backward(Tensor grad, Tensor states, Tensor u, Tensor delta, Tensor A, "

@@ -16,9 +16,9 @@ dest=$(realpath "$1")
 build=$(realpath -m "${2:-build/cuda}")
 cd "$(dirname "$0")/../.."
 
-cmake --build "$build" --target scan_cuda projections_cuda test_ops test_nn test_train vim-train vim-eval vim-bench
+cmake --build "$build" --target {scan,conv,norm,projections}_cuda test_{ops,nn,train} vim-{train,eval,bench}
 mkdir -p "$dest/bin" "$dest/lib" "$dest/fixtures"
-programs=("$build"/bin/{scan_cuda,projections_cuda,test_{ops,nn,train}} "$build"/bin/vim-{train,eval,bench})
+programs=("$build"/bin/{{scan,conv,norm,projections}_cuda,test_{ops,nn,train},vim-{train,eval,bench}})
 for program in "${programs[@]}"; do strip -o "$dest/bin/$(basename "$program")" "$program"; done
 ldd "${programs[@]}" | sed -n 's/.* => \(\/usr\/lib[^ ]*\|\/lib[^ ]*\) .*/\1/p' | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libgcc_s|libstdc\+\+|ld-linux[^/]*)\.so' |

@@ -5,7 +5,7 @@
 #   bash run.sh LIBTORCH [--quick] [SECTION...]
 #
 #   tests       the tests of ops, nn and train, with the fixtures
-#   kernels     the kernels of the scan and of the projections before it alone, over shapes and options
+#   kernels     the kernels of scan, convolution, norm and projections alone, over shapes and options
 #   memcheck    compute-sanitizer over samples of both: accesses
 #   racecheck   the same: races in shared memory
 #   ops         vim-bench ops: every operator, checked, then timed
@@ -13,11 +13,12 @@
 #   latency     one image
 #   resolution  inference up to 2048 px, and the picture
 #   deit        compiled DeiT, where Python has torch and timm
+#   fashion     the 15 epochs of configs/fashion_mnist_gpu.yaml, which shall end above 90.8 %
 #
 # All of it takes about eight minutes on an H100; --quick, smaller samples and fewer figures, about three.
 set -uo pipefail
 usage="usage: bash run.sh LIBTORCH [--quick] [SECTION...]"
-sections=(tests kernels memcheck racecheck ops train latency resolution deit)
+sections=(tests kernels memcheck racecheck ops train latency resolution deit fashion)
 here=$(realpath "$(dirname "$0")")
 libtorch=${1:?$usage}
 shift
@@ -65,7 +66,7 @@ tests() {
 
 kernels() {
   local name
-  for name in scan projections; do run "${name}_kernels" "$here/bin/${name}_cuda" check; done
+  for name in scan conv norm projections; do run "${name}_kernels" "$here/bin/${name}_cuda" check; done
 }
 
 # compute-sanitizer makes kernels up to a hundred times slower: samples, and a limit for each.
@@ -128,6 +129,20 @@ deit() {
   if [[ $quick == no ]]; then
     run_shown deit_1248 "${script[@]}" --mode inference --batch 8 --image-size 1248 --json "$out/deit_1248.json"
   fi
+}
+
+fashion() {
+  if [[ ! -d $here/fashion-mnist ]]; then
+    echo "skipped  fashion: the bundle holds no Fashion-MNIST"
+    return
+  fi
+  local accuracy
+  rm -rf "$out/fashion"
+  run fashion "$here/bin/vim-train" --config "$here/configs/fashion_mnist_gpu.yaml" \
+    --set data.root="$here/fashion-mnist" --output "$out/fashion"
+  accuracy=$(grep -o '"top1": *[0-9.]*' "$out/fashion/metrics.jsonl" | tail -1 | grep -o '[0-9.]*$')
+  echo "         top-1 $accuracy %"
+  if ! awk -v got="$accuracy" 'BEGIN { exit !(got >= 90.8) }'; then failed=1; fi
 }
 
 for section in "${wanted[@]}"; do $section; done

@@ -36,31 +36,16 @@ int64_t channel_groups(int64_t batch, int64_t channels, int64_t lanes) {
   return std::max<int64_t>(1, (blocks + per_group - 1) / per_group);
 }
 
-// The inputs in the layout of the kernels, and what keeps their memory.
-struct Arguments {
-  at::Tensor u, delta, A, B, C, z, D, delta_bias;
-  bool delta_softplus, reverse;
+struct CpuArguments : Arguments {
+  at::Tensor rates;  // [state, channels]: A log2(e)
 
-  Arguments(const at::Tensor& u_, const at::Tensor& delta_, const at::Tensor& A_,
-            const at::Tensor& B_, const at::Tensor& C_, const OptionalTensor& D_,
-            const OptionalTensor& z_, const OptionalTensor& delta_bias_, bool softplus,
-            bool reverse_)
-      : u(with_contiguous_rows(u_)),
-        delta(with_contiguous_rows(delta_)),
-        A(A_.t().contiguous().mul(kLog2e)),
-        B(with_contiguous_rows(B_)),
-        C(with_contiguous_rows(C_)),
-        delta_softplus(softplus),
-        reverse(reverse_) {
-    if (given(z_)) z = with_contiguous_rows(*z_);
-    if (given(D_)) D = D_->contiguous();
-    if (given(delta_bias_)) delta_bias = delta_bias_->contiguous();
-  }
+  explicit CpuArguments(const Arguments& from)
+      : Arguments(from), rates(A.t().contiguous().mul_(kLog2e)) {}
 
   int64_t batch() const { return u.size(0); }
   int64_t length() const { return u.size(1); }
   int64_t channels() const { return u.size(2); }
-  int64_t state() const { return A.size(0); }
+  int64_t state() const { return A.size(1); }
   // Of a work item, for each step that an element of a state takes.
   int64_t cost(int64_t groups, int64_t steps) const {
     return length() * channels() / groups * state() * steps;
@@ -80,58 +65,37 @@ struct Arguments {
             z.defined() ? rows(z) : Rows<const T>{},
             rows(B),
             rows(C),
-            A.const_data_ptr<T>(),
+            rates.const_data_ptr<T>(),
             numbers<T>(D),
             numbers<T>(delta_bias),
             delta_softplus};
   }
 };
 
-// Keeps the states that the backward pass starts from where `states` is given.
-at::Tensor run_forward(const Arguments& args, at::Tensor* states) {
+Pair forward(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
+             const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
+             const OptionalTensor& delta_bias, bool delta_softplus, bool reverse,
+             bool keep_states) {
+  const CpuArguments args({u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse});
   at::Tensor out = at::empty(args.u.sizes(), args.u.options());
-  if (states != nullptr) {
-    *states =
-        at::empty({args.batch(), args.chunks(), args.state(), args.channels()}, args.u.options());
-  }
+  at::Tensor states =
+      at::empty({keep_states ? args.batch() : 0, args.chunks(), args.state(), args.channels()},
+                out.options());
   AT_DISPATCH_FLOATING_TYPES(args.u.scalar_type(), "selective_scan", [&] {
     const auto& kernel = kernels<scalar_t>();
-    const Forward<scalar_t> work{
-        args.inputs<scalar_t>(), rows_of<scalar_t>(out, args.reverse),
-        states != nullptr ? states->mutable_data_ptr<scalar_t>() : nullptr};
+    const Forward<scalar_t> work{args.inputs<scalar_t>(), rows_of<scalar_t>(out, args.reverse),
+                                 keep_states ? states.mutable_data_ptr<scalar_t>() : nullptr};
     for_items<scalar_t>(args.batch() * work.in.groups, args.cost(work.in.groups, kStepsForward),
                         kernel.forward_scratch(work.in),
                         [&](int64_t begin, int64_t end, scalar_t* scratch) {
                           kernel.forward(work, begin, end, scratch);
                         });
   });
-  return out;
-}
-
-at::Tensor forward(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
-                   const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
-                   const OptionalTensor& z, const OptionalTensor& delta_bias, bool delta_softplus,
-                   bool reverse) {
-  check_args(u, delta, A, B, C, D, z, delta_bias);
-  return run_forward({u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse}, nullptr);
-}
-
-std::tuple<at::Tensor, at::Tensor> forward_keeping_states(
-    const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
-    const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
-    const OptionalTensor& delta_bias, bool delta_softplus, bool reverse) {
-  check_args(u, delta, A, B, C, D, z, delta_bias);
-  at::Tensor states;
-  at::Tensor out =
-      run_forward({u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse}, &states);
   return {out, states};
 }
 
-using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
-                             at::Tensor, at::Tensor>;
-
 template <class T>
-Gradients run_backward(const Arguments& args, const at::Tensor& grad, const at::Tensor& states) {
+Gradients run_backward(const CpuArguments& args, const at::Tensor& grad, const at::Tensor& states) {
   const auto options = args.u.options();
   const auto& kernel = kernels<T>();
   const Inputs<T> in = args.inputs<T>();
@@ -178,7 +142,7 @@ Gradients backward(const at::Tensor& grad, const at::Tensor& states, const at::T
                    const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
                    const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
                    const OptionalTensor& delta_bias, bool delta_softplus, bool reverse) {
-  const Arguments args(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse);
+  const CpuArguments args({u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse});
   return AT_DISPATCH_FLOATING_TYPES(u.scalar_type(), "selective_scan_backward", [&] {
     return run_backward<scalar_t>(args, with_contiguous_rows(grad), states);
   });
@@ -187,8 +151,7 @@ Gradients backward(const at::Tensor& grad, const at::Tensor& states, const at::T
 }  // namespace
 
 TORCH_LIBRARY_IMPL(vim, CPU, m) {
-  m.impl("selective_scan", forward);
-  m.impl("_selective_scan_forward", forward_keeping_states);
+  m.impl("_selective_scan_forward", forward);
   m.impl("_selective_scan_backward", backward);
 }
 

@@ -16,48 +16,26 @@ Rows<T> rows(const at::Tensor& tensor) {
   return tensor.defined() ? rows_of<T>(tensor, /*reverse=*/false) : Rows<T>{};
 }
 
-// One direction's inputs in the layout of the kernels, and what keeps their memory.
-struct Arguments {
-  at::Tensor u, delta, A, B, C, z, D, delta_bias;
-  bool delta_softplus, reverse;
-
-  Arguments(const at::Tensor& u_, const at::Tensor& delta_, const at::Tensor& A_,
-            const at::Tensor& B_, const at::Tensor& C_, const OptionalTensor& D_,
-            const OptionalTensor& z_, const OptionalTensor& delta_bias_, bool softplus,
-            bool reverse_)
-      : u(with_contiguous_rows(u_)),
-        delta(with_contiguous_rows(delta_)),
-        A(A_.contiguous()),
-        B(with_contiguous_rows(B_)),
-        C(with_contiguous_rows(C_)),
-        delta_softplus(softplus),
-        reverse(reverse_) {
-    TORCH_CHECK(A.size(1) <= cuda::kMaxState, kOp, ": at most ", cuda::kMaxState,
-                " states on a GPU, got ", A.size(1));
-    if (given(z_)) z = with_contiguous_rows(*z_);
-    if (given(D_)) D = D_->contiguous();
-    if (given(delta_bias_)) delta_bias = delta_bias_->contiguous();
-  }
-
-  template <class T>
-  cuda::Inputs<T> inputs() const {
-    cuda::Inputs<T> in{};
-    in.batch = u.size(0), in.length = u.size(1), in.channels = u.size(2), in.state = A.size(1);
-    in.directions = 1;
-    in.direction[0] = {rows<const T>(u),
-                       rows<const T>(delta),
-                       rows<const T>(B),
-                       rows<const T>(C),
-                       storage<const float>(A),
-                       storage<const float>(D),
-                       storage<const float>(delta_bias),
-                       reverse};
-    in.z = rows<const T>(z);
-    in.delta_softplus = delta_softplus;
-    in.scale = 1;
-    return in;
-  }
-};
+// One direction's inputs in the layout of the kernels.
+template <class T>
+cuda::Inputs<T> inputs(const Arguments& args) {
+  cuda::Inputs<T> in{};
+  in.batch = args.u.size(0), in.length = args.u.size(1), in.channels = args.u.size(2);
+  in.state = args.A.size(1);
+  in.directions = 1;
+  in.direction[0] = {rows<const T>(args.u),
+                     rows<const T>(args.delta),
+                     rows<const T>(args.B),
+                     rows<const T>(args.C),
+                     storage<const float>(args.A),
+                     storage<const float>(args.D),
+                     storage<const float>(args.delta_bias),
+                     args.reverse};
+  in.z = rows<const T>(args.z);
+  in.delta_softplus = args.delta_softplus;
+  in.scale = 1;
+  return in;
+}
 
 void check(cudaError_t error) {
   TORCH_CHECK(error == cudaSuccess, kOp, ": ", cudaGetErrorString(error),
@@ -68,41 +46,25 @@ at::Tensor bytes(int64_t size, const at::Tensor& like) {
   return at::empty({size}, like.options().dtype(at::kByte));
 }
 
-at::Tensor run_forward(const Arguments& args, at::Tensor* saved) {
-  const c10::cuda::CUDAGuard guard(args.u.device());
-  at::Tensor out = at::empty(args.u.sizes(), args.u.options());
-  with_storage_type(kOp, args.u.scalar_type(), [&](auto tag) {
-    using T = decltype(tag);
-    const cuda::Inputs<T> in = args.inputs<T>();
-    if (saved != nullptr) *saved = bytes(cuda::saved_bytes(in), args.u);
-    const cuda::Forward<T> work{in, rows<T>(out),
-                                saved != nullptr ? saved->mutable_data_ptr() : nullptr};
-    check(cuda::forward(work, current_stream()));
-  });
-  return out;
-}
-
-at::Tensor forward(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
-                   const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
-                   const OptionalTensor& z, const OptionalTensor& delta_bias, bool delta_softplus,
-                   bool reverse) {
-  check_args(u, delta, A, B, C, D, z, delta_bias);
-  return run_forward({u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse}, nullptr);
-}
-
-std::tuple<at::Tensor, at::Tensor> forward_keeping_states(
-    const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
-    const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
-    const OptionalTensor& delta_bias, bool delta_softplus, bool reverse) {
-  check_args(u, delta, A, B, C, D, z, delta_bias);
+Pair forward(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
+             const at::Tensor& C, const OptionalTensor& D, const OptionalTensor& z,
+             const OptionalTensor& delta_bias, bool delta_softplus, bool reverse,
+             bool keep_states) {
+  TORCH_CHECK(A.size(1) <= cuda::kMaxState, kOp, ": at most ", cuda::kMaxState,
+              " states on a GPU, got ", A.size(1));
+  const Arguments args(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse);
+  const c10::cuda::CUDAGuard guard(u.device());
+  at::Tensor out = at::empty(u.sizes(), u.options());
   at::Tensor saved;
-  at::Tensor out =
-      run_forward({u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse}, &saved);
+  with_storage_type(kOp, u.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    const auto in = inputs<T>(args);
+    saved = bytes(keep_states ? cuda::saved_bytes(in) : 0, u);
+    check(cuda::forward<T>({in, rows<T>(out), keep_states ? saved.mutable_data_ptr() : nullptr},
+                           current_stream()));
+  });
   return {out, saved};
 }
-
-using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
-                             at::Tensor, at::Tensor>;
 
 Gradients backward(const at::Tensor& grad, const at::Tensor& saved, const at::Tensor& u,
                    const at::Tensor& delta, const at::Tensor& A, const at::Tensor& B,
@@ -124,7 +86,7 @@ Gradients backward(const at::Tensor& grad, const at::Tensor& saved, const at::Te
   with_storage_type(kOp, u.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     cuda::Backward<T> work{};
-    work.in = args.inputs<T>();
+    work.in = inputs<T>(args);
     work.saved = saved.const_data_ptr();
     work.grad_out = rows<const T>(grad_out);
     work.grad[0] = {rows<T>(grad_u),          rows<T>(grad_delta),    rows<T>(grad_B),
@@ -141,8 +103,7 @@ Gradients backward(const at::Tensor& grad, const at::Tensor& saved, const at::Te
 }  // namespace
 
 TORCH_LIBRARY_IMPL(vim, CUDA, m) {
-  m.impl("selective_scan", forward);
-  m.impl("_selective_scan_forward", forward_keeping_states);
+  m.impl("_selective_scan_forward", forward);
   m.impl("_selective_scan_backward", backward);
 }
 

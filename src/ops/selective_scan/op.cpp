@@ -40,12 +40,19 @@ void check_args(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& 
 
 namespace {
 
-using Pair = std::tuple<at::Tensor, at::Tensor>;
-using Gradients = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
-                             at::Tensor, at::Tensor>;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
+
+Pair run_forward(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
+                 const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
+                 const OptionalTensor& z, const OptionalTensor& delta_bias, bool delta_softplus,
+                 bool reverse, bool keep_states) {
+  static const auto op = find_op<decltype(run_forward)>("_selective_scan_forward");
+  check_args(u, delta, A, B, C, D, z, delta_bias);
+  const at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return op.call(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse, keep_states);
+}
 
 class SelectiveScan : public torch::autograd::Function<SelectiveScan> {
  public:
@@ -53,12 +60,8 @@ class SelectiveScan : public torch::autograd::Function<SelectiveScan> {
                             const at::Tensor& A, const at::Tensor& B, const at::Tensor& C,
                             const OptionalTensor& D, const OptionalTensor& z,
                             const OptionalTensor& delta_bias, bool delta_softplus, bool reverse) {
-    static const auto op =
-        find_op<Pair(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                     const at::Tensor&, const OptionalTensor&, const OptionalTensor&,
-                     const OptionalTensor&, bool, bool)>("_selective_scan_forward");
-    const at::AutoDispatchBelowADInplaceOrView below_autograd;
-    auto [out, states] = op.call(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse);
+    auto [out, states] = run_forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse,
+                                     /*keep_states=*/true);
     context->save_for_backward({states, u, delta, A, B, C, D.value_or(Variable()),
                                 z.value_or(Variable()), delta_bias.value_or(Variable())});
     context->saved_data["delta_softplus"] = delta_softplus;
@@ -91,21 +94,22 @@ at::Tensor autograd(const at::Tensor& u, const at::Tensor& delta, const at::Tens
   return selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse);
 }
 
-at::Tensor meta(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
-                const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
-                const OptionalTensor& z, const OptionalTensor& delta_bias, bool /*delta_softplus*/,
-                bool /*reverse*/) {
-  check_args(u, delta, A, B, C, D, z, delta_bias);
-  return at::empty(u.sizes(), u.options());
+// The operator without a gradient, on any device.
+at::Tensor by_parts(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
+                    const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
+                    const OptionalTensor& z, const OptionalTensor& delta_bias, bool delta_softplus,
+                    bool reverse) {
+  return std::get<0>(run_forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse,
+                                 /*keep_states=*/false));
 }
 
 // The saved states are their device's affair, so that their shape says nothing here.
 Pair meta_forward(const at::Tensor& u, const at::Tensor& delta, const at::Tensor& A,
                   const at::Tensor& B, const at::Tensor& C, const OptionalTensor& D,
-                  const OptionalTensor& z, const OptionalTensor& delta_bias, bool delta_softplus,
-                  bool reverse) {
-  return {meta(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse),
-          at::empty({0}, u.options())};
+                  const OptionalTensor& z, const OptionalTensor& delta_bias,
+                  bool /*delta_softplus*/, bool /*reverse*/, bool /*keep_states*/) {
+  check_args(u, delta, A, B, C, D, z, delta_bias);
+  return {at::empty(u.sizes(), u.options()), at::empty({0}, u.options())};
 }
 
 Gradients meta_backward(const at::Tensor& /*grad*/, const at::Tensor& /*states*/,
@@ -126,8 +130,11 @@ TORCH_LIBRARY_IMPL(vim, Autograd, m) {
   m.impl("selective_scan", autograd);
 }
 
+TORCH_LIBRARY_IMPL(vim, CompositeExplicitAutograd, m) {
+  m.impl("selective_scan", by_parts);
+}
+
 TORCH_LIBRARY_IMPL(vim, Meta, m) {
-  m.impl("selective_scan", meta);
   m.impl("_selective_scan_forward", meta_forward);
   m.impl("_selective_scan_backward", meta_backward);
 }
