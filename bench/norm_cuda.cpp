@@ -32,13 +32,14 @@ constexpr float kEps = 1e-5f;
 template <class T>
 struct Work {
   Problem p;
-  DeviceArray<T> x, y, grad_y, grad_x;
+  DeviceArray<T> x, y, normed, grad_y, grad_x;
   DeviceArray<float> residual, weight, sum, scale, grad_sum, grad_residual, grad_weight, workspace;
 
   explicit Work(const Problem& problem)
       : p(problem),
         x(p.numbers() + p.shift),
         y(p.numbers() + p.shift),
+        normed(p.numbers() + p.shift),
         grad_y(p.numbers() + p.shift),
         grad_x(p.numbers() + p.shift),
         residual(p.numbers() + p.shift),
@@ -56,21 +57,16 @@ struct Work {
   }
   void run_forward(cudaStream_t stream) const {
     forward<T>({p.rows, p.channels, of(x), p.residual ? of(residual) : nullptr, of(weight), kEps,
-                of(y), p.residual ? of(sum) : nullptr, scale.data()},
+                of(y), p.residual ? of(sum) : nullptr, of(normed), scale.data()},
                stream);
   }
-  // With a residual the stream's gradient comes along; without, x was the sum.
+  // With a residual the stream's gradient comes along.
   void run_backward(cudaStream_t stream) const {
-    if (p.residual) {
-      backward<T, float>({p.rows, p.channels, of(grad_y), of(grad_sum), of(sum), of(weight),
-                          scale.data(), of(grad_x), sizeof(T) == 4 ? nullptr : of(grad_residual),
-                          grad_weight.data(), workspace.data()},
-                         stream);
-    } else {
-      backward<T, T>({p.rows, p.channels, of(grad_y), nullptr, of(x), of(weight), scale.data(),
-                      of(grad_x), nullptr, grad_weight.data(), workspace.data()},
-                     stream);
-    }
+    backward<T>({p.rows, p.channels, of(grad_y), p.residual ? of(grad_sum) : nullptr, of(normed),
+                 of(weight), scale.data(), of(grad_x),
+                 p.residual && sizeof(T) == 2 ? of(grad_residual) : nullptr, grad_weight.data(),
+                 workspace.data()},
+                stream);
   }
 };
 
@@ -192,8 +188,8 @@ template <class T>
 void time_shape(const char* type, const Problem& p) {
   constexpr size_t kSeveralCaches = size_t(400) << 20;
   const double numbers = double(p.numbers());
-  const double forward_bytes = numbers * (2 * sizeof(T) + 8),
-               backward_bytes = numbers * (2 * sizeof(T) + 8 + (sizeof(T) == 2 ? 4 : 0));
+  const double forward_bytes = numbers * (3 * sizeof(T) + 8),
+               backward_bytes = numbers * (3 * sizeof(T) + 4 + (sizeof(T) == 2 ? 4 : 0));
   const int sets = std::clamp<int>(int(kSeveralCaches / forward_bytes), 2, 24);
   std::vector<Work<T>> works;
   works.reserve(sets);

@@ -32,11 +32,11 @@ TORCH_LIBRARY(vim, m) {
   m.def("add_rms_norm(Tensor x, Tensor residual, Tensor weight, float eps) -> (Tensor, Tensor)");
   m.def("rms_norm(Tensor x, Tensor weight, float eps) -> Tensor");
   m.def(
-      "_rms_norm_forward(Tensor x, Tensor? residual, Tensor weight, float eps) "
-      "-> (Tensor y, Tensor sum, Tensor scale)");
+      "_rms_norm_forward(Tensor x, Tensor? residual, Tensor weight, float eps, bool keep) "
+      "-> (Tensor y, Tensor sum, Tensor normed, Tensor scale)");
   m.def(
-      "_rms_norm_backward(Tensor grad_y, Tensor? grad_sum, Tensor sum, Tensor weight, Tensor "
-      "scale) -> (Tensor x, Tensor residual, Tensor weight)");
+      "_rms_norm_backward(Tensor grad_y, Tensor? grad_sum, Tensor normed, Tensor weight, Tensor "
+      "scale, bool residual) -> (Tensor x, Tensor residual, Tensor weight)");
 
   // A branch's tensors are those of MixerBranch, in its order.
   m.def(

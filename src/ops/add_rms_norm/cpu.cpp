@@ -19,19 +19,20 @@ const Kernels<T>& kernels() {
   }
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(const at::Tensor& x_,
-                                                       const OptionalTensor& residual_,
-                                                       const at::Tensor& weight_, double eps) {
+Forwarded forward(const at::Tensor& x_, const OptionalTensor& residual_, const at::Tensor& weight_,
+                  double eps, bool keep) {
   check_args(x_, residual_, weight_);
   const bool added = given(residual_);
   const at::Tensor x = x_.contiguous(), weight = weight_.contiguous();
   const at::Tensor residual = added ? residual_->contiguous() : at::Tensor();
   at::Tensor y = at::empty(x.sizes(), x.options());
   at::Tensor sum = at::empty(added ? x.sizes() : at::IntArrayRef({0}), x.options());
-  at::Tensor scale = at::empty(x.sizes().slice(0, x.dim() - 1), x.options());
+  at::Tensor normed = at::empty(keep ? x.sizes() : at::IntArrayRef({0}), x.options());
+  at::Tensor scale =
+      at::empty(keep ? x.sizes().slice(0, x.dim() - 1) : at::IntArrayRef({0}), x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "rms_norm", [&] {
     const auto& kernel = kernels<scalar_t>();
-    const Forward<scalar_t> work{scale.numel(),
+    const Forward<scalar_t> work{x.numel() / x.size(-1),
                                  x.size(-1),
                                  x.const_data_ptr<scalar_t>(),
                                  numbers<scalar_t>(residual),
@@ -39,32 +40,30 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(const at::Tensor& x_,
                                  static_cast<scalar_t>(eps),
                                  y.mutable_data_ptr<scalar_t>(),
                                  sum.mutable_data_ptr<scalar_t>(),
-                                 scale.mutable_data_ptr<scalar_t>()};
+                                 keep ? normed.mutable_data_ptr<scalar_t>() : nullptr,
+                                 keep ? scale.mutable_data_ptr<scalar_t>() : nullptr};
     for_items<scalar_t>(
         work.rows, work.channels / 4, 0,
         [&](int64_t begin, int64_t end, scalar_t*) { kernel.forward(work, begin, end); });
   });
-  return {y, sum, scale};
+  return {y, sum, normed, scale};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& grad_y_,
-                                                        const OptionalTensor& grad_sum_,
-                                                        const at::Tensor& sum_,
-                                                        const at::Tensor& weight_,
-                                                        const at::Tensor& scale) {
-  const at::Tensor grad_y = grad_y_.contiguous(), sum = sum_.contiguous();
-  const at::Tensor weight = weight_.contiguous();
+Gradients backward(const at::Tensor& grad_y_, const OptionalTensor& grad_sum_,
+                   const at::Tensor& normed, const at::Tensor& weight_, const at::Tensor& scale,
+                   bool /*residual*/) {
+  const at::Tensor grad_y = grad_y_.contiguous(), weight = weight_.contiguous();
   const at::Tensor grad_sum = given(grad_sum_) ? grad_sum_->contiguous() : at::Tensor();
   const int64_t rows = scale.numel(), blocks = (rows + kRowBlock - 1) / kRowBlock;
-  at::Tensor grad_x = at::empty(sum.sizes(), sum.options());
-  at::Tensor grad_weight = at::zeros({blocks, sum.size(-1)}, sum.options());
-  return AT_DISPATCH_FLOATING_TYPES(sum.scalar_type(), "rms_norm_backward", [&] {
+  at::Tensor grad_x = at::empty(normed.sizes(), normed.options());
+  at::Tensor grad_weight = at::zeros({blocks, normed.size(-1)}, normed.options());
+  return AT_DISPATCH_FLOATING_TYPES(normed.scalar_type(), "rms_norm_backward", [&] {
     const auto& kernel = kernels<scalar_t>();
     const Backward<scalar_t> work{rows,
-                                  sum.size(-1),
+                                  normed.size(-1),
                                   grad_y.const_data_ptr<scalar_t>(),
                                   numbers<scalar_t>(grad_sum),
-                                  sum.const_data_ptr<scalar_t>(),
+                                  normed.const_data_ptr<scalar_t>(),
                                   weight.const_data_ptr<scalar_t>(),
                                   scale.const_data_ptr<scalar_t>(),
                                   grad_x.mutable_data_ptr<scalar_t>(),

@@ -41,10 +41,11 @@ void forward(const Forward<T>& work, int64_t begin, int64_t end) {
       squares += v * v;
     });
     const T scale = inverse_root(sum<T>(squares) / T(work.channels) + work.eps);
-    work.scale[row] = scale;
+    if (work.scale) work.scale[row] = scale;
     for_vectors<T>(work.channels, [&](int64_t c, int count) {
-      store(work.y + offset + c, load(source + c, count) * scale * load(work.weight + c, count),
-            count);
+      const Vector<T> normed = load(source + c, count) * scale;
+      if (work.normed) store(work.normed + offset + c, normed, count);
+      store(work.y + offset + c, normed * load(work.weight + c, count), count);
     });
   }
 }
@@ -52,19 +53,19 @@ void forward(const Forward<T>& work, int64_t begin, int64_t end) {
 template <class T>
 VIM_INLINE void row_backward(const Backward<T>& work, int64_t row, T* grad_weight) {
   const int64_t offset = row * work.channels;
-  const T *grad_y = work.grad_y + offset, *x = work.sum + offset;
+  const T *grad_y = work.grad_y + offset, *kept = work.normed + offset;
   const T scale = work.scale[row];
   Vector<T> products = {};
   for_vectors<T>(work.channels, [&](int64_t c, int count) {
-    const Vector<T> grad = load(grad_y + c, count), normed = load(x + c, count) * scale;
+    const Vector<T> grad = load(grad_y + c, count), normed = load(kept + c, count);
     products += grad * load(work.weight + c, count) * normed;
     store(grad_weight + c, load(grad_weight + c, count) + grad * normed, count);
   });
   const T along = sum<T>(products) / T(work.channels);
   for_vectors<T>(work.channels, [&](int64_t c, int count) {
-    const Vector<T> normed = load(x + c, count) * scale;
     Vector<T> grad =
-        (load(grad_y + c, count) * load(work.weight + c, count) - normed * along) * scale;
+        (load(grad_y + c, count) * load(work.weight + c, count) - load(kept + c, count) * along) *
+        scale;
     if (work.grad_sum) grad += load(work.grad_sum + offset + c, count);
     store(work.grad_x + offset + c, grad, count);
   });

@@ -18,14 +18,15 @@ struct Forward {
   const T* weight;        // [channels]
   T eps;
   T *y, *sum;  // sum = x + residual, null without residual
-  T* scale;    // [rows], 1 / sqrt(mean(sum^2) + eps)
+  // For the backward pass, or null: sum * scale, and [rows] of 1 / sqrt(mean(sum^2) + eps).
+  T *normed, *scale;
 };
 
 template <class T>
 struct Backward {
   int64_t rows, channels;
   const T *grad_y, *grad_sum;  // grad_sum may be null
-  const T *sum, *weight, *scale;
+  const T *normed, *weight, *scale;
   T* grad_x;
   T* grad_weight;  // [row blocks, channels], zero on entry; to be summed over the blocks
 };

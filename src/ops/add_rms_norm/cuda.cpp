@@ -13,9 +13,8 @@ void check_channels(int64_t channels) {
               cuda::kMaxChannels, " channels, got ", channels);
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(const at::Tensor& x_,
-                                                       const OptionalTensor& residual_,
-                                                       const at::Tensor& weight_, double eps) {
+Forwarded forward(const at::Tensor& x_, const OptionalTensor& residual_, const at::Tensor& weight_,
+                  double eps, bool keep) {
   check_args(x_, residual_, weight_);
   check_channels(x_.size(-1));
   const c10::cuda::CUDAGuard guard(x_.device());
@@ -24,46 +23,44 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(const at::Tensor& x_,
   const at::Tensor residual = added ? residual_->contiguous() : at::Tensor();
   at::Tensor y = at::empty(x.sizes(), x.options());
   at::Tensor sum = at::empty(added ? x.sizes() : at::IntArrayRef({0}), weight.options());
-  at::Tensor scale = at::empty(x.sizes().slice(0, x.dim() - 1), weight.options());
+  at::Tensor normed, scale;
+  if (keep) {
+    normed = at::empty(x.sizes(), x.options());
+    scale = at::empty(x.sizes().slice(0, x.dim() - 1), weight.options());
+  }
   with_storage_type("rms_norm", x.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     cuda::forward<T>(
-        {scale.numel(), x.size(-1), storage<const T>(x), storage<const float>(residual),
+        {x.numel() / x.size(-1), x.size(-1), storage<const T>(x), storage<const float>(residual),
          storage<const float>(weight), static_cast<float>(eps), storage<T>(y), storage<float>(sum),
-         storage<float>(scale)},
+         storage<T>(normed), storage<float>(scale)},
         current_stream());
   });
   C10_CUDA_KERNEL_LAUNCH_CHECK();
-  return {y, sum, scale};
+  return {y, sum, normed, scale};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> backward(const at::Tensor& grad_y_,
-                                                        const OptionalTensor& grad_sum_,
-                                                        const at::Tensor& sum_,
-                                                        const at::Tensor& weight_,
-                                                        const at::Tensor& scale) {
-  const c10::cuda::CUDAGuard guard(sum_.device());
-  const at::Tensor grad_y = grad_y_.contiguous(), sum = sum_.contiguous();
-  const at::Tensor weight = weight_.contiguous();
+Gradients backward(const at::Tensor& grad_y_, const OptionalTensor& grad_sum_,
+                   const at::Tensor& normed, const at::Tensor& weight_, const at::Tensor& scale,
+                   bool residual) {
+  const c10::cuda::CUDAGuard guard(normed.device());
+  const at::Tensor grad_y = grad_y_.contiguous(), weight = weight_.contiguous();
   const at::Tensor grad_sum = given(grad_sum_) ? grad_sum_->contiguous() : at::Tensor();
-  const int64_t rows = scale.numel(), channels = sum.size(-1);
-  const bool mixed = sum.scalar_type() != grad_y.scalar_type();
-  at::Tensor grad_x = at::empty(sum.sizes(), grad_y.options());
-  at::Tensor grad_residual = mixed ? at::empty(sum.sizes(), sum.options()) : at::Tensor();
-  at::Tensor grad_weight = at::empty({channels}, weight.options());
+  const int64_t rows = scale.numel(), channels = normed.size(-1);
+  at::Tensor grad_x = at::empty(normed.sizes(), normed.options());
+  at::Tensor grad_residual, grad_weight = at::empty({channels}, weight.options());
+  if (residual && normed.scalar_type() != weight.scalar_type()) {
+    grad_residual = at::empty(normed.sizes(), weight.options());
+  }
   const at::Tensor workspace = at::empty({cuda::workspace_size(rows, channels)}, weight.options());
-  with_storage_type("rms_norm", grad_y.scalar_type(), [&](auto tag) {
+  with_storage_type("rms_norm", normed.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
-    const auto run = [&](auto sum_tag) {
-      using Sum = decltype(sum_tag);
-      cuda::backward<T, Sum>(
-          {rows, channels, storage<const T>(grad_y), storage<const float>(grad_sum),
-           storage<const Sum>(sum), storage<const float>(weight), storage<const float>(scale),
-           storage<T>(grad_x), storage<float>(grad_residual), storage<float>(grad_weight),
-           storage<float>(workspace)},
-          current_stream());
-    };
-    mixed ? run(float{}) : run(T{});
+    cuda::backward<T>(
+        {rows, channels, storage<const T>(grad_y), storage<const float>(grad_sum),
+         storage<const T>(normed), storage<const float>(weight), storage<const float>(scale),
+         storage<T>(grad_x), storage<float>(grad_residual), storage<float>(grad_weight),
+         storage<float>(workspace)},
+        current_stream());
   });
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   return {grad_x, grad_residual, grad_weight};

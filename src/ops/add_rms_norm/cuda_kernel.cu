@@ -2,7 +2,9 @@
 //
 // Each lane keeps its part of the row in registers as float, pairs of neighbours, so that global
 // memory is read once: forward moves 2 (x) + 4 (residual) + 4 (sum) + 2 (y) bytes an element in
-// half precision with a residual, backward 2 + 4 + 4 + 4 + 2. The backward warps stride over the
+// half precision with a residual, and 2 that are kept, backward 2 + 4 + 2 + 4 + 2. What is kept is
+// the normalised sum: half of the sum itself, which nobody needs after the next block. The backward
+// warps stride over the
 // rows and keep their share of the weight's gradient in registers; a block adds its warps' shares
 // in shared memory and stores one row of partial sums, which a second kernel adds in a fixed order.
 #include <algorithm>
@@ -69,16 +71,21 @@ __global__ void __launch_bounds__(32 * kWarps)
   float squares = 0;
   x.each([&](float& v, int, int) { squares += v * v; });
   const float scale = rsqrtf(warp_sum(squares) / static_cast<float>(work.channels) + work.eps);
-  if (threadIdx.x == 0) work.scale[row] = scale;
+  x.each([&](float& v, int, int) { v *= scale; });
+  if (work.normed != nullptr) {
+    x.write(work.normed + start, work.channels);
+    if (threadIdx.x == 0) work.scale[row] = scale;
+  }
   other.read(work.weight, work.channels);
-  x.each([&](float& v, int p, int i) { v *= scale * other.value[p][i]; });
+  x.each([&](float& v, int p, int i) { v *= other.value[p][i]; });
   x.write(work.y + start, work.channels);
 }
 
-// With n = sum * scale: grad = scale (g w - n mean(g w n)) + grad_sum, grad_weight = sum of g n.
-template <class T, class Sum, int kPairs, int kWidth>
+// With n the normalised sum: grad = scale (g w - n mean(g w n)) + grad_sum, grad_weight = sum of g
+// n.
+template <class T, int kPairs, int kWidth>
 __global__ void __launch_bounds__(32 * kWarps)
-    backward_kernel(const __grid_constant__ Backward<T, Sum> work) {
+    backward_kernel(const __grid_constant__ Backward<T> work) {
   using Numbers = Part<kPairs, kWidth>;
   Numbers weight, grad_weight = {};
   weight.read(work.weight, work.channels);
@@ -86,12 +93,11 @@ __global__ void __launch_bounds__(32 * kWarps)
        row += int64_t{gridDim.x} * kWarps) {
     const int64_t start = row * work.channels;
     Numbers normed, grad;
-    normed.read(work.sum + start, work.channels);
+    normed.read(work.normed + start, work.channels);
     grad.read(work.grad_y + start, work.channels);
     const float scale = work.scale[row];
     float product = 0;
-    normed.each([&](float& n, int p, int i) {
-      n *= scale;
+    normed.each([&](float n, int p, int i) {
       float& g = grad.value[p][i];
       grad_weight.value[p][i] += g * n;
       g *= weight.value[p][i];
@@ -162,20 +168,21 @@ template <class T>
 void forward(const Forward<T>& work, cudaStream_t stream) {
   if (work.rows == 0) return;
   const auto blocks = static_cast<unsigned>((work.rows + kWarps - 1) / kWarps);
-  const bool aligned = aligned_to_pairs(work.x, work.residual, work.weight, work.y, work.sum);
+  const bool aligned =
+      aligned_to_pairs(work.x, work.residual, work.weight, work.y, work.sum, work.normed);
   dispatch(work.channels, aligned, [&](auto pairs, auto width) {
     forward_kernel<T, decltype(pairs)::value, decltype(width)::value>
         <<<blocks, dim3(32, kWarps), 0, stream>>>(work);
   });
 }
 
-template <class T, class Sum>
-void backward(const Backward<T, Sum>& work, cudaStream_t stream) {
+template <class T>
+void backward(const Backward<T>& work, cudaStream_t stream) {
   const int64_t blocks = backward_blocks(work.rows);
-  const bool aligned = aligned_to_pairs(work.grad_y, work.grad_sum, work.sum, work.weight,
+  const bool aligned = aligned_to_pairs(work.grad_y, work.grad_sum, work.normed, work.weight,
                                         work.grad_x, work.grad_residual);
   dispatch(work.channels, aligned, [&](auto pairs, auto width) {
-    backward_kernel<T, Sum, decltype(pairs)::value, decltype(width)::value>
+    backward_kernel<T, decltype(pairs)::value, decltype(width)::value>
         <<<static_cast<unsigned>(blocks), dim3(32, kWarps), 0, stream>>>(work);
   });
   sum_rows<<<static_cast<unsigned>((work.channels + 31) / 32), dim3(32, kSumRows), 0, stream>>>(
@@ -186,10 +193,8 @@ void backward(const Backward<T, Sum>& work, cudaStream_t stream) {
 template void forward(const Forward<float>&, cudaStream_t);
 template void forward(const Forward<__half>&, cudaStream_t);
 template void forward(const Forward<__nv_bfloat16>&, cudaStream_t);
-template void backward(const Backward<float, float>&, cudaStream_t);
-template void backward(const Backward<__half, float>&, cudaStream_t);
-template void backward(const Backward<__half, __half>&, cudaStream_t);
-template void backward(const Backward<__nv_bfloat16, float>&, cudaStream_t);
-template void backward(const Backward<__nv_bfloat16, __nv_bfloat16>&, cudaStream_t);
+template void backward(const Backward<float>&, cudaStream_t);
+template void backward(const Backward<__half>&, cudaStream_t);
+template void backward(const Backward<__nv_bfloat16>&, cudaStream_t);
 
 }  // namespace vim::ops::norm::cuda

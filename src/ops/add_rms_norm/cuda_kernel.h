@@ -18,16 +18,18 @@ struct Forward {
   const float* weight;    // [channels]
   float eps;
   T* y;
-  float* sum;    // null without a residual
-  float* scale;  // [rows]: 1 / sqrt(mean(sum^2) + eps)
+  float* sum;  // null without a residual
+  // For the backward pass, or null: sum * scale, and [rows] of 1 / sqrt(mean(sum^2) + eps).
+  T* normed;
+  float* scale;
 };
 
-template <class T, class Sum>  // Sum is T where the sum was x itself, else float
+template <class T>
 struct Backward {
   int64_t rows, channels;
   const T* grad_y;
   const float* grad_sum;  // or null: zero
-  const Sum* sum;
+  const T* normed;
   const float* weight;
   const float* scale;
   T* grad_x;
@@ -41,7 +43,7 @@ int64_t workspace_size(int64_t rows, int64_t channels);
 
 template <class T>
 void forward(const Forward<T>& work, cudaStream_t stream);
-template <class T, class Sum>
-void backward(const Backward<T, Sum>& work, cudaStream_t stream);
+template <class T>
+void backward(const Backward<T>& work, cudaStream_t stream);
 
 }  // namespace vim::ops::norm::cuda

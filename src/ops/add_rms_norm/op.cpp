@@ -50,33 +50,34 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-using Triple = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
-Triple run_forward(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight,
-                   double eps) {
+Forwarded run_forward(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight,
+                      double eps, bool keep) {
   static const auto op = find_op<decltype(run_forward)>("_rms_norm_forward");
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  return op.call(x, residual, weight, eps);
+  return op.call(x, residual, weight, eps, keep);
 }
 
-Triple run_backward(const at::Tensor& grad_y, const OptionalTensor& grad_sum, const at::Tensor& sum,
-                    const at::Tensor& weight, const at::Tensor& scale) {
+Gradients run_backward(const at::Tensor& grad_y, const OptionalTensor& grad_sum,
+                       const at::Tensor& normed, const at::Tensor& weight, const at::Tensor& scale,
+                       bool residual) {
   static const auto op = find_op<decltype(run_backward)>("_rms_norm_backward");
-  return op.call(grad_y, grad_sum, sum, weight, scale);
+  return op.call(grad_y, grad_sum, normed, weight, scale, residual);
 }
 
 class RmsNorm : public Function<RmsNorm> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps) {
-    auto [y, sum, scale] = run_forward(x, std::nullopt, weight, eps);
-    context->save_for_backward({x, weight, scale});
+    auto [y, sum, normed, scale] = run_forward(x, std::nullopt, weight, eps, /*keep=*/true);
+    context->save_for_backward({normed, weight, scale});
     return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list saved = context->get_saved_variables();
-    auto [x, residual, weight] = run_backward(grads[0], std::nullopt, saved[0], saved[1], saved[2]);
+    auto [x, residual, weight] =
+        run_backward(grads[0], std::nullopt, saved[0], saved[1], saved[2], /*residual=*/false);
     return {x, weight, Variable()};
   }
 };
@@ -85,20 +86,17 @@ class AddRmsNorm : public Function<AddRmsNorm> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x,
                                const at::Tensor& residual, const at::Tensor& weight, double eps) {
-    auto [y, sum, scale] = run_forward(x, residual, weight, eps);
-    context->save_for_backward({sum, weight, scale});
-    context->saved_data["dtype"] = x.scalar_type();
+    auto [y, sum, normed, scale] = run_forward(x, residual, weight, eps, /*keep=*/true);
+    context->save_for_backward({normed, weight, scale});
     context->set_materialize_grads(false);
     return {y, sum};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor& sum = saved[0];
-    const at::ScalarType dtype = context->saved_data["dtype"].toScalarType();
-    const at::Tensor grad_y =
-        grads[0].defined() ? grads[0] : at::zeros_like(sum, sum.options().dtype(dtype));
-    auto [x, residual, weight] = run_backward(grad_y, grads[1], sum, saved[1], saved[2]);
+    const at::Tensor grad_y = grads[0].defined() ? grads[0] : at::zeros_like(saved[0]);
+    auto [x, residual, weight] =
+        run_backward(grad_y, grads[1], saved[0], saved[1], saved[2], /*residual=*/true);
     return {x, residual.defined() ? residual : x, weight, Variable()};
   }
 };
@@ -122,27 +120,30 @@ at::Tensor autograd(const at::Tensor& x, const at::Tensor& weight, double eps) {
 // The public operators without a gradient, on any device.
 Pair add_by_parts(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
                   double eps) {
-  auto [y, sum, scale] = run_forward(x, residual, weight, eps);
+  auto [y, sum, normed, scale] = run_forward(x, residual, weight, eps, /*keep=*/false);
   return {y, sum};
 }
 at::Tensor by_parts(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  return std::get<0>(run_forward(x, std::nullopt, weight, eps));
+  return std::get<0>(run_forward(x, std::nullopt, weight, eps, /*keep=*/false));
 }
 
-Triple meta_forward(const at::Tensor& x, const OptionalTensor& residual, const at::Tensor& weight,
-                    double /*eps*/) {
+Forwarded meta_forward(const at::Tensor& x, const OptionalTensor& residual,
+                       const at::Tensor& weight, double /*eps*/, bool keep) {
   check_args(x, residual, weight);
-  const bool added = residual.has_value() && residual->defined();
-  return {at::empty(x.sizes(), x.options()),
-          added ? at::empty(x.sizes(), weight.options()) : at::empty({0}, weight.options()),
-          at::empty(x.sizes().slice(0, x.dim() - 1), weight.options())};
+  const at::IntArrayRef none = {0};
+  return {
+      at::empty(x.sizes(), x.options()),
+      at::empty(residual.has_value() && residual->defined() ? x.sizes() : none, weight.options()),
+      at::empty(keep ? x.sizes() : none, x.options()),
+      at::empty(keep ? x.sizes().slice(0, x.dim() - 1) : none, weight.options())};
 }
 
-Triple meta_backward(const at::Tensor& grad_y, const OptionalTensor& /*grad_sum*/,
-                     const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& /*scale*/) {
-  const bool two = sum.scalar_type() != grad_y.scalar_type();
-  return {at::empty(sum.sizes(), grad_y.options()),
-          two ? at::empty(sum.sizes(), sum.options()) : at::Tensor(),
+Gradients meta_backward(const at::Tensor& /*grad_y*/, const OptionalTensor& /*grad_sum*/,
+                        const at::Tensor& normed, const at::Tensor& weight,
+                        const at::Tensor& /*scale*/, bool residual) {
+  const bool two = residual && normed.scalar_type() != weight.scalar_type();
+  return {at::empty(normed.sizes(), normed.options()),
+          two ? at::empty(normed.sizes(), weight.options()) : at::Tensor(),
           at::empty(weight.sizes(), weight.options())};
 }
 

@@ -3,9 +3,10 @@
 // between them. Tensors of both directions are stacked, [2, ...], the forward one first.
 //
 // Kept for the backward pass, in numbers of the compute type per token: the tokens, the scan's
-// input (2 x_width) and what the scan saves. The rest is cheaper to compute again than to keep: the
-// tokens' projection and delta are products with a short inner dimension, and the convolution is
-// bound by the memory that it would be read from.
+// input (2 x_width) and what the scan saves; with `recompute` the tokens alone, and the scan walks
+// once more. The rest is cheaper to compute again than to keep: the tokens' projection and delta
+// are products with a short inner dimension, and the convolution is bound by the memory that it
+// would be read from.
 #include <ATen/autocast_mode.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
@@ -30,13 +31,12 @@ using both::Two;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// What the backward pass starts from.
+// What the backward pass starts from. With recomputation x_dbl and what the scan saves are absent.
 struct Saved {
   at::Tensor tokens;  // [tokens, embed], as x_dbl in the compute type
-  at::Tensor x_dbl;   // [2, batch, length, x_width]
-  at::Tensor scan;    // bytes
   Packed weights;
-  at::Tensor xz;  // absent where it is to be computed again
+  at::Tensor x_dbl;  // [2, batch, length, x_width]
+  at::Tensor scan;   // bytes
 };
 
 // [tokens, embed] in the compute type.
@@ -66,11 +66,16 @@ at::Tensor C_of(const Problem& p, const at::Tensor& x_dbl) {
   return x_dbl.narrow(-1, p.state, p.state);
 }
 
+// x_dbl, of u [2, batch, length, inner].
+at::Tensor expand(const Problem& p, const at::Tensor& u, const Packed& weights) {
+  return at::bmm(u.flatten(1, 2), weights.x_proj.transpose(1, 2))
+      .view({2, p.batch, p.length, p.x_width()});
+}
+
 both::ConvInputs conv_inputs(const Problem& p, const at::Tensor& xz) {
   return {x_of(p, xz), p.of_both(&MixerBranch::conv_weight), p.of_both(&MixerBranch::conv_bias)};
 }
 
-// u [2, batch, length, inner].
 both::ScanInputs scan_inputs(const Problem& p, const Packed& weights, const at::Tensor& xz,
                              const at::Tensor& u, const at::Tensor& x_dbl) {
   const at::Tensor delta = expand_steps(p.projections(), x_dbl.flatten(1, 2), weights.dt_proj);
@@ -85,19 +90,17 @@ both::ScanInputs scan_inputs(const Problem& p, const Packed& weights, const at::
           p.average ? 0.5 : 1.0};
 }
 
-at::Tensor run_forward(const Problem& p, const at::Tensor& rows, Saved* saved) {
-  const Packed weights = pack(p, rows.scalar_type());
+// `saved` is null where nothing is kept of what the scan leaves to the backward pass.
+at::Tensor run_forward(const Problem& p, const at::Tensor& rows, const Packed& weights,
+                       Saved* saved) {
   const at::Tensor xz = project(p, rows, weights);
   const at::Tensor u = both::convolve(conv_inputs(p, xz));
-  const at::Tensor x_dbl = at::bmm(u.flatten(1, 2), weights.x_proj.transpose(1, 2))
-                               .view({2, p.batch, p.length, p.x_width()});
-  // Where nobody asks for xz later, nobody reads x after the convolution.
-  const at::Tensor out =
-      saved != nullptr ? at::empty({p.batch, p.length, p.inner}, xz.options()) : x_of(p, xz);
-  at::Tensor kept;
+  const at::Tensor x_dbl = expand(p, u, weights);
+  // Nobody reads x after the convolution.
+  const at::Tensor out = x_of(p, xz);
   both::scan_forward(scan_inputs(p, weights, xz, u, x_dbl), out,
-                     saved != nullptr ? &kept : nullptr);
-  if (saved != nullptr) *saved = {rows, x_dbl, kept, weights, xz};
+                     saved != nullptr ? &saved->scan : nullptr);
+  if (saved != nullptr) saved->x_dbl = x_dbl;
   return at::mm(out.flatten(0, 1), weights.out_proj.t()).view({p.batch, p.length, p.embed});
 }
 
@@ -116,10 +119,12 @@ MixerBranch empty_gradients(const MixerBranch& of, const at::Tensor& A) {
 variable_list run_backward(const Problem& p, const Saved& saved, const at::Tensor& grad) {
   const Packed& weights = saved.weights;
   const at::Tensor grad_rows = grad.to(saved.tokens.scalar_type()).reshape({p.tokens(), p.embed});
-  const at::Tensor xz = saved.xz.defined() ? saved.xz : project(p, saved.tokens, weights);
+  const at::Tensor xz = project(p, saved.tokens, weights);
   const both::ConvInputs conv = conv_inputs(p, xz);
   const at::Tensor u = both::convolve(conv);
-  const at::Tensor grad_xz = at::empty_like(xz), grad_x_dbl = at::empty_like(saved.x_dbl);
+  const at::Tensor x_dbl = saved.x_dbl.defined() ? saved.x_dbl : expand(p, u, weights);
+  const both::ScanInputs scan = scan_inputs(p, weights, xz, u, x_dbl);
+  const at::Tensor grad_xz = at::empty_like(xz), grad_x_dbl = at::empty_like(x_dbl);
   at::Tensor grad_A = at::empty_like(weights.A);
   const MixerBranch to[2] = {empty_gradients(p.branch[0], grad_A[0]),
                              empty_gradients(p.branch[1], grad_A[1])};
@@ -133,13 +138,15 @@ variable_list run_backward(const Problem& p, const Saved& saved, const at::Tenso
                                        {to[0].D, to[1].D},
                                        {to[0].delta_bias, to[1].delta_bias},
                                        at::empty({p.batch, p.length, p.inner}, xz.options())};
-  both::scan_backward(scan_inputs(p, weights, xz, u, saved.x_dbl), saved.scan,
-                      at::mm(grad_rows, weights.out_proj).view(scanned.out.sizes()), scanned);
+  at::Tensor of_scan = saved.scan;
+  if (!of_scan.defined()) both::scan_forward(scan, scanned.out, &of_scan);
+  both::scan_backward(scan, of_scan, at::mm(grad_rows, weights.out_proj).view(scanned.out.sizes()),
+                      scanned);
   grad_A.mul_(weights.A);  // A = -exp(A_log) is its own derivative
 
   projection_gradients(
       p.projections(),
-      {saved.x_dbl.flatten(1, 2), u.flatten(1, 2), weights.x_proj, weights.dt_proj,
+      {x_dbl.flatten(1, 2), u.flatten(1, 2), weights.x_proj, weights.dt_proj,
        scanned.delta.flatten(1, 2), grad_x_dbl.flatten(1, 2), scanned.u.flatten(1, 2)},
       {{to[0].x_proj, to[0].dt_proj}, {to[1].x_proj, to[1].dt_proj}});
   both::conv_backward(conv, scanned.u,
@@ -158,7 +165,6 @@ variable_list run_backward(const Problem& p, const Saved& saved, const at::Tenso
   return list;
 }
 
-// With `recompute` only the tokens are kept, and the backward pass begins with another forward one.
 class Mixer : public torch::autograd::Function<Mixer> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& tokens,
@@ -169,18 +175,15 @@ class Mixer : public torch::autograd::Function<Mixer> {
     const c10::cuda::CUDAGuard guard(tokens.device());
     const Problem p =
         make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average);
-    Saved saved;
     const at::Tensor rows = as_rows(tokens);
-    at::Tensor out = run_forward(p, rows, recompute ? nullptr : &saved);
-    variable_list keep = {in_proj, out_proj};
+    const Packed weights = pack(p, rows.scalar_type());
+    Saved saved{rows, weights, {}, {}};
+    at::Tensor out = run_forward(p, rows, weights, recompute ? nullptr : &saved);
+    variable_list keep = {
+        rows,      weights.in_proj, weights.out_proj, weights.x_proj, weights.dt_proj,
+        weights.A, saved.x_dbl,     saved.scan,       in_proj,        out_proj};
     keep.insert(keep.end(), forward_branch.begin(), forward_branch.end());
     keep.insert(keep.end(), backward_branch.begin(), backward_branch.end());
-    keep.push_back(rows);
-    if (!recompute) {
-      keep.insert(keep.end(),
-                  {saved.x_dbl, saved.scan, saved.weights.in_proj, saved.weights.out_proj,
-                   saved.weights.x_proj, saved.weights.dt_proj, saved.weights.A});
-    }
     context->save_for_backward(std::move(keep));
     context->saved_data["average"] = average;
     context->saved_data["length"] = tokens.size(1);
@@ -190,21 +193,14 @@ class Mixer : public torch::autograd::Function<Mixer> {
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const variable_list kept = context->get_saved_variables();
-    constexpr size_t kRows = 2 + 2 * kBranchTensors;
-    const at::Tensor& rows = kept[kRows];
+    const Saved saved{kept[0], {kept[1], kept[2], kept[3], kept[4], kept[5]}, kept[6], kept[7]};
+    const at::TensorList branches = at::TensorList(kept).slice(10);
+    const at::Tensor& rows = saved.tokens;
     const c10::cuda::CUDAGuard guard(rows.device());
-    const at::TensorList branches = at::TensorList(kept).slice(2);
     const Problem p = make_problem(
-        rows.view({-1, context->saved_data["length"].toInt(), rows.size(1)}), kept[0],
-        branches.slice(0, kBranchTensors), branches.slice(kBranchTensors, kBranchTensors), kept[1],
+        rows.view({-1, context->saved_data["length"].toInt(), rows.size(1)}), kept[8],
+        branches.slice(0, kBranchTensors), branches.slice(kBranchTensors, kBranchTensors), kept[9],
         context->saved_data["average"].toBool());
-    Saved saved;
-    if (kept.size() == kRows + 1) {
-      run_forward(p, rows, &saved);
-    } else {
-      const auto* rest = &kept[kRows + 1];
-      saved = {rows, rest[0], rest[1], {rest[2], rest[3], rest[4], rest[5], rest[6]}, {}};
-    }
     variable_list list = run_backward(p, saved, grads[0]);
     list[0] = list[0].to(context->saved_data["dtype"].toScalarType());
     list.resize(list.size() + 2);  // average, recompute
@@ -216,9 +212,10 @@ at::Tensor forward(const at::Tensor& tokens, const at::Tensor& in_proj,
                    at::TensorList forward_branch, at::TensorList backward_branch,
                    const at::Tensor& out_proj, bool average, bool /*recompute*/) {
   const c10::cuda::CUDAGuard guard(tokens.device());
-  return run_forward(
-      make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average),
-      as_rows(tokens), nullptr);
+  const Problem p =
+      make_problem(tokens, in_proj, forward_branch, backward_branch, out_proj, average);
+  const at::Tensor rows = as_rows(tokens);
+  return run_forward(p, rows, pack(p, rows.scalar_type()), nullptr);
 }
 
 at::Tensor autograd(const at::Tensor& tokens, const at::Tensor& in_proj,
