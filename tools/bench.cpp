@@ -1,10 +1,10 @@
 // vim-bench: speed and memory of models, of operators, and of the data pipeline.
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <map>
 
 #include "bench_ddp.h"
 #include "data_bench_options.h"
+#include "option_checks.h"
 #include "tool.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
@@ -15,6 +15,8 @@
 
 namespace {
 
+using vim::tools::positive;
+using vim::tools::set_choices;
 using vim::train::BenchmarkMode;
 using vim::train::OpShape;
 using vim::train::Precision;
@@ -40,18 +42,15 @@ void add_model(CLI::App& app) {
   sub->add_option("--set", options->overrides, "Set one key in all of them; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  sub->add_option("--mode", command.modes, "train (a whole step), inference, or both")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, BenchmarkMode>{
-                                              {"train", BenchmarkMode::kTrain},
-                                              {"inference", BenchmarkMode::kInference}})
-                      .description(""))
-      ->type_name("train|inference");
+  set_choices<BenchmarkMode>(
+      sub->add_option("--mode", command.modes, "train (a whole step), inference, or both"),
+      {{"train", BenchmarkMode::kTrain}, {"inference", BenchmarkMode::kInference}});
   sub->add_option("--image-size", command.image_sizes, "Pixels a side (default: as configured)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   sub->add_option("--batch", command.batches, "Images (default: data.batch_size)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   sub->add_option("--seconds", command.seconds, "Time for each figure")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   sub->add_option("--json", command.json, "Write the figures to this file")->type_name("FILE");
   sub->add_option("--svg", command.svg, "Draw them against the image size")->type_name("FILE");
@@ -100,13 +99,10 @@ void add_ops(CLI::App& app, bool& all_well) {
                   "Channels are the mixer's inner ones, twice the model's width (default: Vim-Ti's "
                   "and Vim-S's)")
       ->type_name("BATCHxCHANNELSxLENGTH");
-  sub->add_option("--type", command.types, "Of the activations (default: bf16; on the CPU fp32)")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, Precision>{{"fp32", Precision::kFp32},
-                                                                   {"bf16", Precision::kBf16},
-                                                                   {"fp16", Precision::kFp16}})
-              .description(""))
-      ->type_name("fp32|bf16|fp16");
+  set_choices<Precision>(
+      sub->add_option("--type", command.types,
+                      "Of the activations (default: bf16; on the CPU fp32)"),
+      {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}});
   sub->add_option("--device", command.device, "auto, cpu, cuda or cuda:N")
       ->capture_default_str()
       ->type_name("DEVICE");
@@ -114,7 +110,7 @@ void add_ops(CLI::App& app, bool& all_well) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   sub->add_option("--seconds", command.seconds, "Time for each figure")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   sub->add_option("--json", command.json, "Write the figures to this file")->type_name("FILE");
   sub->callback([=, &all_well] {

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "option_checks.h"
 #include "tool.h"
 #include "vim/config/config.h"
 #include "vim/dist/launch.h"
@@ -42,9 +43,9 @@ void add_bench_ddp(CLI::App& app, int argc, char** argv) {
       ->type_name("N|auto");
   sub->add_option("--batch", options->command.batches,
                   "Images a step of each process (default: data.batch_size)")
-      ->check(CLI::PositiveNumber);
+      ->check(vim::tools::positive());
   sub->add_option("--seconds", options->command.seconds, "Time for each figure")
-      ->check(CLI::PositiveNumber)
+      ->check(vim::tools::positive())
       ->capture_default_str();
   sub->add_option("--json", options->command.json, "Write the figures to this file")
       ->type_name("FILE");

@@ -3,8 +3,8 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <map>
 
+#include "option_checks.h"
 #include "tool.h"
 #include "vim/core/error.h"
 #include "vim/core/version.h"
@@ -43,12 +43,12 @@ void run(int argc, char** argv) {
   inspect->add_option("--depth", options.depth, "Show so many levels of names, sums of the rest")
       ->check(CLI::Range(1, 100));
   CLI::App* convert = conversion("convert", "Write another format or precision");
-  convert->add_option("--precision", precision, "Type of the weights: fp64, fp32, fp16 or bf16")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, StorageType>{{"fp64", StorageType::kFp64},
-                                             {"fp32", StorageType::kFp32},
-                                             {"fp16", StorageType::kFp16},
-                                             {"bf16", StorageType::kBf16}}));
+  vim::tools::set_choices<StorageType>(
+      convert->add_option("--precision", precision, "Type of the weights"),
+      {{"fp64", StorageType::kFp64},
+       {"fp32", StorageType::kFp32},
+       {"fp16", StorageType::kFp16},
+       {"bf16", StorageType::kBf16}});
   CLI::App* extract = conversion("extract", "Write the weights alone");
   vim::tools::add_weights_option(*extract, "--weights", choice);
   CLI::App* strip = conversion("strip", "Leave out the optimiser's state");

@@ -1,6 +1,7 @@
 // vim-infer: classifies images, or runs a tensor through a model.
 #include <CLI/CLI.hpp>
 
+#include "option_checks.h"
 #include "tool.h"
 #include "vim/core/version.h"
 #include "vim/train/commands.h"
@@ -39,7 +40,8 @@ void run(int argc, char** argv) {
   vim::tools::add_weights_option(app, "--use", command.choice);
   auto* images = app.add_option("images", command.images, "Images (JPEG, PNG) or folders of them");
   app.add_option("--top-k", command.top_k, "Classes to tell of each image")
-      ->check(CLI::PositiveNumber);
+      ->check(vim::tools::positive())
+      ->capture_default_str();
   app.add_option("--json", command.json, "Write the classes to this file too")->type_name("FILE");
   app.add_option("--features", command.features,
                  "Write what goes into the head, a row an image, to this .safetensors or .pth file")

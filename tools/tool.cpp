@@ -12,8 +12,28 @@
 #include "vim/dist/spawn.h"
 
 namespace vim::tools {
+namespace {
+
+// The help names an option's type; what its checks demand they say when they refuse.
+void leave_out_checks(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    for (int i = 0;; ++i) {
+      try {
+        option->get_validator(i)->description("");
+      } catch (const CLI::OptionNotFound&) {
+        break;
+      }
+    }
+  }
+  for (CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    leave_out_checks(*sub);
+  }
+}
+
+}  // namespace
 
 bool parse(CLI::App& app, int argc, char** argv) {
+  leave_out_checks(app);
   try {
     app.parse(argc, argv);
     return true;

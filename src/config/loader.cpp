@@ -15,16 +15,16 @@ namespace {
 
 constexpr std::string_view kBase = "base";
 
-// The content of the file that `asked` asks for.
+// The content of the file that `asked` asks for. Without the first of all there is nothing else to
+// tell.
 Node read_layer(const fs::path& path, const Place& asked, bool is_base, int order,
                 Problems problems) {
   std::string text;
   try {
     text = read_file(path);
   } catch (const Error& error) {
-    // A place that is the file itself names it already.
-    const std::string sentence = error.what();
-    problems.add(asked, is_base ? sentence : sentence.substr(path.string().size() + 2));
+    if (!is_base) throw UsageError(error.what());
+    problems.add(asked, error.what());
     return {};
   }
   return read_yaml(text, {path.string(), 1, 1, order}, problems.root());

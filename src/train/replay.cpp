@@ -62,7 +62,7 @@ std::string verdict(const std::vector<Observed>& rows) {
   for (const Observed& row : rows) {
     if (row.statistics.not_finite == 0) continue;
     return concat("the first tensor that went wrong: ", in_words(row), ", ",
-                  c10::toString(row.type), " ", at::IntArrayRef(row.shape), ", with ",
+                  c10::getDtypeNames(row.type).first, " ", at::IntArrayRef(row.shape), ", with ",
                   row.statistics.not_finite, " values that are not finite");
   }
   return "every tensor is finite here: on another device or in another precision than in training, "

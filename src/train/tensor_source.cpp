@@ -23,7 +23,7 @@ TensorSource::TensorSource(const std::filesystem::path& path) {
 }
 
 std::string described(const at::Tensor& tensor) {
-  return concat(c10::toString(tensor.scalar_type()), " ", tensor.sizes());
+  return concat(c10::getDtypeNames(tensor.scalar_type()).first, " ", tensor.sizes());
 }
 
 int64_t count_not_finite(const at::Tensor& tensor) {

@@ -16,7 +16,7 @@ top1() {
 
 expect 0 convert inspect "$last" --statistics
 says "model/"
-shows 'bias +Float \[2\]  mean '
+shows 'bias +float32 \[2\]  mean '
 says "embed_dim: 16"
 expect 0 convert verify "$last" run/checkpoints/best.safetensors
 says "last.safetensors: a good checkpoint, step 30, "
@@ -37,15 +37,15 @@ expect 0 convert extract "$last" weights.pth --weights ema
 expect 0 convert inspect weights.pth
 shows '^model/ +[0-9,]+ values$'
 shows '^  patch_embed.proj +272 values$'
-shows '^    weight +Float \[16, 1, 4, 4\]$'
+shows '^    weight +float32 \[16, 1, 4, 4\]$'
 expect 0 convert inspect "$last" --depth 1
 shows '^model/ +[0-9,]+ values$'
 ! grep -q 'patch_embed.proj' "$scratch/out" || fail "--depth 1 shows more"
 expect 0 convert convert weights.pth half.safetensors --precision fp16
 expect 0 convert inspect half.safetensors
-shows '^ +bias +Half \[2\]$'
+shows '^ +bias +float16 \[2\]$'
 expect 1 convert diff weights.pth half.safetensors
-says "head.bias: Float [2] and Half [2]"
+says "head.bias: float32 [2] and float16 [2]"
 
 # The mean of a checkpoint with itself is itself; of weights and their negative, nothing.
 expect 0 convert average "$last" "$last" --output mean.safetensors

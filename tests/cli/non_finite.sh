@@ -20,7 +20,7 @@ PYTHON
 expect 1 train --output poisoned --set model.init_from=weights.safetensors
 says "step 1: the loss is nan; vim-train --replay poisoned/dumps/step_00000001.safetensors shows why"
 replay poisoned/dumps/step_00000001.safetensors
-says "the first tensor that went wrong: the weight layers.1.mixer.in_proj.weight, Float [64, 16], with 1 values"
+says "the first tensor that went wrong: the weight layers.1.mixer.in_proj.weight, float32 [64, 16], with 1 values"
 expect 1 train --output poisoned --set model.init_from=weights.safetensors --overwrite --set train.max_skipped_steps=7
 says "(7 of at most 7 steps so far)"
 says "step 8: the loss is nan"
@@ -54,7 +54,7 @@ expect 0 "$bin/vim-convert" verify bright/checkpoints/last.safetensors
 ! grep -q "NOT FINITE" "$scratch/out" || fail "the weights are not finite"
 for dump in bright/dumps/*; do
   replay "$dump"
-  says "the first tensor that went wrong: input 0, Float [16, 1, 8, 8], with 64 values"
+  says "the first tensor that went wrong: input 0, float32 [16, 1, 8, 8], with 64 values"
 done
 expect 1 train --output few "${bright[@]}" --set train.max_skipped_steps=1
 says "train.max_skipped_steps above 1"
@@ -64,7 +64,7 @@ expect 0 train --output two "${bright[@]}" --set train.max_skipped_steps=3 --set
 for dump in two/dumps/*; do
   replay "$dump"
   says " of 2: loss nan"
-  says "the first tensor that went wrong: input 0, Float [8, 1, 8, 8], with 64 values"
+  says "the first tensor that went wrong: input 0, float32 [8, 1, 8, 8], with 64 values"
 done
 [ "$(ls two/dumps | wc -l)" = 3 ] || fail "not three dumps of two processes"
 
