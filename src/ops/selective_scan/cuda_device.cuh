@@ -13,9 +13,12 @@
 
 namespace vim::ops::scan::cuda {
 
-// The backward pass begins at the states before every chunk of this many tokens, whose borders are
-// the same for both directions.
+// The backward pass works on chunks of this many tokens, whose borders are the same for both
+// directions.
 inline constexpr int kChunk = 8;
+// Tokens between the states that the forward pass leaves to it: a chunk, or several.
+template <class T>
+inline constexpr int kSpacing = kChunk;
 // States are worked on in blocks of this many; missing ones are zeros that stay zero.
 inline constexpr int kBlock = 16;
 inline constexpr int kWarp = 32;
@@ -38,14 +41,19 @@ using History = typename HistoryOf<T>::Type;
 __host__ __device__ inline int64_t chunks_of(int64_t length) {
   return (length + kChunk - 1) / kChunk;
 }
+template <class T>
+__host__ __device__ inline int64_t checkpoints_of(int64_t length) {
+  return (length + kSpacing<T> - 1) / kSpacing<T>;
+}
 __host__ __device__ inline int64_t padded_state(int64_t state) {
   return state <= 16 ? 16 : state <= 32 ? 32 : 64;
 }
-// Checkpoints: [direction, sample, chunk, channel, padded state] of History<T>. Behind them, where
-// there is a gate, the sum before it: [sample, token, channel] of T.
+// Checkpoints: [direction, sample, kSpacing tokens, channel, padded state] of History<T>. Behind
+// them, where there is a gate, the sum before it: [sample, token, channel] of T.
 template <class T>
 __host__ __device__ inline int64_t checkpoint_count(const Inputs<T>& in) {
-  return in.directions * in.batch * chunks_of(in.length) * in.channels * padded_state(in.state);
+  return in.directions * in.batch * checkpoints_of<T>(in.length) * in.channels *
+         padded_state(in.state);
 }
 template <class T>
 __host__ __device__ inline Rows<T> saved_sum(const Inputs<T>& in, void* saved) {

@@ -11,7 +11,7 @@
 //
 // States and sums are float. In device memory a token and channel costs u, delta, B, C of both
 // directions, z and out: 2 x 2 + 2 numbers; what the directions exchange stays in the L2. Training
-// adds the sum before the gate and, every 8 tokens, 16 states. The kernel is bound by the special
+// adds the sum before the gate and, every kSpacing tokens, 16 states. It is bound by the special
 // functions: 18 a direction and one for the gate, at 16 a clock.
 #include <algorithm>
 
@@ -79,7 +79,8 @@ struct Walker {
       sum = {saved_sum(in, args.work.saved), sample, channel};
       checkpoints =
           static_cast<History<T>*>(args.work.saved) +
-          ((direction * in.batch + sample) * chunks_of(length) * channels + channel) * kBlock;
+          ((direction * in.batch + sample) * checkpoints_of<T>(length) * channels + channel) *
+              kBlock;
     }
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
@@ -109,11 +110,11 @@ struct Walker {
   }
 
   __device__ void save_states(int group) {
-    constexpr int kPerChunk = kChunk / kGroup;
-    const bool enters = step > 0 ? group % kPerChunk == 0
-                                 : group % kPerChunk == kPerChunk - 1 || group == groups - 1;
+    constexpr int kApart = kSpacing<T> / kGroup;
+    const bool enters =
+        step > 0 ? group % kApart == 0 : group % kApart == kApart - 1 || group == groups - 1;
     if (!enters || !stored) return;
-    History<T>* to = checkpoints + static_cast<int64_t>(group / kPerChunk) *
+    History<T>* to = checkpoints + static_cast<int64_t>(group / kApart) *
                                        static_cast<int>(args.work.in.channels) * kBlock;
     store_states<kBlock>(to, h[0]);
     if (second) store_states<kBlock>(to + kBlock, h[1]);

@@ -8,7 +8,6 @@ namespace vim::ops::scan::cuda::split {
 
 constexpr int kRow = 8;    // channels that lie side by side, and states that a warp scans of each
 constexpr int kTile = 32;  // tokens handed over at once: one for each lane
-static_assert(kTile % kChunk == 0);
 
 template <class T>
 struct Args {

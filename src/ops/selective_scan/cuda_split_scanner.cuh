@@ -47,8 +47,8 @@ struct Scanner {
   int part, row;
   int g, t;  // the lane's channel, and the pair of states it has
   int channels_left;
-  History<T>* checkpoint;  // of the chunk that the walk comes to next
-  int chunk;               // that is
+  History<T>* checkpoint;  // that the walk comes to next
+  int checkpoints_before;  // of the sample
   float A[kOfWarp][2], h[kOfWarp][2];
   float picks[kPairs];  // 1 where the lane's pair of tokens is this one
 
@@ -78,8 +78,9 @@ struct Scanner {
 #pragma unroll
     for (int j = 0; j < kPairs; ++j) picks[j] = t == j ? 1.0f : 0.0f;
     if constexpr (kSave) {
-      chunk = (tiles.at(0) * kTile + (tiles.reverse ? kTile - 1 : 0)) / kChunk;
-      const int64_t before = (direction * in.batch + sample) * chunks_of(in.length) + chunk;
+      checkpoints_before = (tiles.at(0) * kTile + (tiles.reverse ? kTile - 1 : 0)) / kSpacing<T>;
+      const int64_t before =
+          (direction * in.batch + sample) * checkpoints_of<T>(in.length) + checkpoints_before;
       checkpoint = static_cast<History<T>*>(args.work.saved) +
                    (before * in.channels + channel) * (kParts * kRow) + n;
     }
@@ -174,14 +175,16 @@ struct Scanner {
 
   __device__ void save() {
     const int stride = static_cast<int>(args.work.in.channels) * (kParts * kRow);
-    const int channels = chunk < chunks_of(tiles.length) ? channels_left : 0;
+    const bool there = checkpoints_before < checkpoints_of<T>(tiles.length);
+    const int channels = there ? channels_left : 0;
 #pragma unroll
     for (int r = 0; r < kOfWarp; ++r) {
       if (r * kRow >= channels) break;
       *reinterpret_cast<Word<History<T>>*>(checkpoint + r * kRow * kParts * kRow) =
           pack<History<T>>(h[r][0], h[r][1]);
     }
-    chunk += tiles.reverse ? -1 : 1, checkpoint += tiles.reverse ? -stride : stride;
+    checkpoints_before += tiles.reverse ? -1 : 1;
+    checkpoint += tiles.reverse ? -stride : stride;
   }
 
   __device__ void store_sums(int slot, int octet, const Quad (&sums)[kOfWarp]) const {
@@ -194,7 +197,8 @@ struct Scanner {
   }
 
   __device__ void scan() {
-    static_assert(kPairs % kAhead == 0 && kChunk % kOctet == 0);
+    static_assert(kPairs % kAhead == 0);
+    static_assert(kSpacing<T> % kOctet == 0 && kTile % kSpacing<T> == 0);
     constexpr int kOctets = kTile / kOctet;
     Octet now, next;
     float2 C[kPairs] = {};
@@ -215,7 +219,7 @@ struct Scanner {
         if (more) shared.filled[slot ^ 1].wait((walked + 1) >> 1);
         const int next_slot = more ? slot ^ 1 : slot, next_octet = (octet + 1) % kOctets;
         load(next_slot, next_octet, next);
-        if (kSave && octet * kOctet % kChunk == 0) save();
+        if (kSave && octet * kOctet % kSpacing<T> == 0) save();
         Quad sums[kOfWarp] = {};
 #pragma unroll
         for (int j = 0; j < kPairs; ++j) {
