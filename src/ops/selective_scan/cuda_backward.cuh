@@ -6,15 +6,22 @@
 
 namespace vim::ops::scan::cuda {
 
-inline constexpr int kBackwardWarps = 4;         // of a block, at most
-inline constexpr int kRows = 2 * kBlock;         // dB and dC of a token
-inline constexpr int kParts = kBlock + 2;        // dA, dD, dbias of a channel
-inline constexpr int kCarried = 2 * kBlock + 2;  // g, dA, dD, dbias of a thread
+// A block of the main kernel: warps at most, and channels of one.
+template <class T>
+inline constexpr int kBackwardWarps = sizeof(T) == 2 ? 8 : 4;
+template <class T>
+inline constexpr int kBackwardUnit = sizeof(T) == 2 ? 16 : 32;
+inline constexpr int kBackwardBlocks = 2;    // of the most warps, that a processor holds
+inline constexpr int kEnteringWarps = 4;     // of a block of the first kernel
+inline constexpr int kRows = 2 * kBlock;     // dB and dC of a token
+inline constexpr int kParts = kBlock + 2;    // dA, dD, dbias of a channel
+inline constexpr int kCarried = kBlock + 4;  // g, dA, dD, dbias of a thread
 
 // How the work is divided, and where the parts lie in the workspace.
 struct BackwardPlan {
   int channel_blocks, warps;  // blocks of channels of a sample, and warps in one
   int segments, chunks;       // of a walk, and chunks in one
+  int parts, part_chunks;     // of a segment in the first kernel, and chunks in one
   // For 16-bit types: the segments of all walks, the blocks that share them out, and the chunks
   // that a block takes.
   int64_t walks, slots, share;
@@ -31,11 +38,16 @@ struct BackwardArgs {
   bool partial;        // whether a block of channels reaches over the last
   float* rows;         // [direction, channel block, sample, token, kRows]
   float* channels;     // [sample * segment, direction, kParts, channel]
-  float* entering;     // [direction, sample, segment, channel, kBlock]
-  float* decay;        // [direction, sample, segment, channel]
+  float* entering;     // [direction, sample, segment, part, channel, kBlock]
+  float* decay;        // [direction, sample, segment, part, channel]
   float2* unfinished;  // [direction, sample, token, channel], or null for one block of states
   float* carried;      // [slot, kCarried, thread]
   int* left;           // [slot]: whether `carried` is there
+
+  // Where `entering` and `decay` have the parts of a walk from one of its segments on.
+  VIM_HOST_DEVICE int64_t part_of(int direction, int64_t sample, int segment) const {
+    return ((direction * work.in.batch + sample) * plan.segments + segment) * plan.parts;
+  }
 };
 
 // Shared memory of a block of the main kernel: for 16-bit types, and for float.

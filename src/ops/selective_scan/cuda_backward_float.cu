@@ -21,7 +21,7 @@
 namespace vim::ops::scan::cuda {
 namespace {
 
-constexpr int kMaxWarps = kBackwardWarps;
+constexpr int kMaxWarps = kBackwardWarps<float>;
 constexpr int kItems = kChunk / 2;   // pairs of channels that a lane gates in a chunk
 constexpr int kPieces = kBlock / 4;  // of 16 bytes, of a channel's states
 
@@ -119,9 +119,9 @@ struct Walker {
   // The gradient that the later segments hand to the end of this one.
   __device__ void enter() {
     const int64_t channels = args.work.in.channels;
-    for (int s = args.plan.segments - 1; s > segment; --s) {
-      const int64_t at =
-          ((direction * args.work.in.batch + sample) * args.plan.segments + s) * channels + channel;
+    const int64_t begin = args.part_of(direction, sample, segment + 1);
+    for (int64_t p = args.part_of(direction, sample, args.plan.segments) - 1; p >= begin; --p) {
+      const int64_t at = p * channels + channel;
       const float decay = args.decay[at];
       const float4* added = reinterpret_cast<const float4*>(args.entering + at * kBlock);
 #pragma unroll

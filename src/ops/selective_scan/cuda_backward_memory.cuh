@@ -1,4 +1,5 @@
-// The shared memory of the backward scan for 16-bit types, and how it is filled and read.
+// The shared memory of the backward scan for 16-bit types, how it is filled and read, and its
+// matrix instructions: see cuda_backward.cu.
 #pragma once
 
 #include "ops/selective_scan/cuda_backward.cuh"
@@ -6,63 +7,92 @@
 namespace vim::ops::scan::cuda {
 namespace {
 
-using Stored = __nv_bfloat16;  // states in memory, and the operands of the matrix products
+using Stored = __nv_bfloat16;  // states in memory, and the operands of sums over channels
 
-constexpr int kUnit = kWarp;  // channels of a warp
-constexpr int kPairs = kUnit / 2;
-constexpr int kMine = kBlock / 2;        // states of a thread
-constexpr int kSlot = kBlock * kPairs;   // words of the states before or behind a token
-constexpr int kOperandRow = kPairs + 4;  // words; the padding keeps eight rows on different banks
-constexpr int kRowStride = kRows + 4;    // likewise
-constexpr int kHalf = kChunk / 2;
-constexpr int kPieces = 4;  // of 16 bytes, of a row of a warp's channels
-constexpr int kPiece = 8;   // numbers in one
+constexpr int kUnit = kBackwardUnit<Stored>;  // channels of a warp
+constexpr int kOwn = 2;                       // of a lane
+constexpr int kMine = 4;                      // states of a lane
+constexpr int kPiece = 8;                     // numbers in 16 bytes
+constexpr int kSlot = kUnit * kBlock * 2;     // bytes of the states before or behind a token
+// The padding of rows below keeps what is read or written at once on different banks.
+constexpr int kStepRow = kUnit + 4;         // floats
+constexpr int kOperandRow = kUnit / 2 + 4;  // words
+constexpr int kRowStride = kRows + 4;       // floats
 
-// A chunk's inputs as they lie in device memory; words are pairs of channels or of states.
-struct Raw {
-  uint32_t u[kChunk][kPairs], delta[kChunk][kPairs], grad[kChunk][kPairs];  // by step of the walk
-  uint32_t z[kChunk][kPairs], sum[kChunk][kPairs];
-  uint4 states[kUnit][2];
+// A chunk's inputs as they lie in device memory, by step of the walk. Pieces of 16 bytes are at
+// raw_piece, those of B and C, two and two a step, at B_C_piece.
+using RawRows = uint4[kChunk * 2];
+struct RawSteps {
+  RawRows u, delta;
+  uint4 B_C[kChunk * 4];
 };
+struct Raw : RawSteps {
+  RawRows grad, z, sum;
+};
+// Slots of the history, free when they are used for it, in which are: the steps of a span's first
+// chunk where its second is walked next; the states before a span, at history_piece as in every
+// slot; and the inputs of the chunk that is walked next.
+constexpr int kStepsSlot = kChunk + 1, kStatesSlot = kChunk + 3, kRawSlot = kChunk + 5;
+static_assert(sizeof(RawSteps) <= (kStatesSlot - kStepsSlot) * kSlot);
+static_assert(sizeof(Raw) <= (2 * kChunk + 1 - kRawSlot) * kSlot);
+
+// What a warp copies to there at once: rows of u and of delta, of the gradient of the output and of
+// z, of the sum before the gate, and of B and C.
+enum Copy { kSteps, kGates, kSums, kB_C, kCopies };
 
 struct WarpMemory {
-  uint32_t history[kChunk + 1][kSlot];  // pieces of 16 bytes, swizzled by the state
-  // The steps and the gradients of y of two channels; behind step 4, rows of du and of ddelta.
-  float4 step_dy[kChunk][kPairs];
-  float2 slope[kChunk][kPairs];  // of the softplus
-  uint32_t u[kChunk][kPairs];
-  uint32_t dy[kChunk][kOperandRow], du[kChunk][kOperandRow];  // pairs of bfloat16
+  unsigned char history[2 * kChunk + 1][kSlot];               // of a span
+  float delta[kChunk][kStepRow];                              // steps
+  float2 slope[2][kWarp];                                     // of the softplus, for each lane
+  uint32_t dy[kChunk][kOperandRow], du[kChunk][kOperandRow];  // operands
+  float D[kUnit], bias[kUnit];
+  // Where each lane's piece of the next copy is, and for both tensors, how many bytes further that
+  // of the one after is.
+  uint64_t from[kCopies][kWarp];
+  alignas(128) int step[kCopies][2];
 
-  __device__ Raw& raw() { return *reinterpret_cast<Raw*>(history[kHalf + 1]); }
+  __device__ RawSteps& steps() { return *reinterpret_cast<RawSteps*>(history[kStepsSlot]); }
+  __device__ Raw& raw() { return *reinterpret_cast<Raw*>(history[kRawSlot]); }
 };
-static_assert(sizeof(Raw) <= kHalf * kSlot * sizeof(uint32_t));
+static_assert(sizeof(WarpMemory) % 128 == 0);
 
-// One sample's rows, so that an address costs a load and three instructions.
-struct alignas(16) Source {
-  char* base;
-  uint32_t stride;  // bytes
+// Where a piece is, in pieces, so that eight that a matrix instruction reads or writes, or that a
+// warp reads two numbers each of, are on different banks.
+__device__ __forceinline__ uint32_t raw_piece(uint32_t k, uint32_t piece) {
+  return k / 4 * 8 + ((k % 4 * 2 + piece) ^ k / 4 * 2);
+}
+__device__ __forceinline__ uint32_t B_C_piece(uint32_t k, uint32_t piece) {
+  return k / 2 * 8 + ((k % 2 * 4 + piece) ^ k / 2);
+}
+__device__ __forceinline__ uint32_t history_piece(uint32_t channel, uint32_t piece) {
+  const uint32_t bank = (piece ^ channel / 4 % 2) * 4 + (channel ^ channel / 8) % 2 * 2;
+  return channel / 4 * 8 + bank + channel / 2 % 2;
+}
 
-  template <class T>
-  __device__ Source(const Rows<T>& rows, int64_t sample)
-      : base((char*)(rows.data + sample * rows.batch_stride)),
-        stride(static_cast<uint32_t>(rows.token_stride * sizeof(T))) {}
-  __device__ char* at(int row, uint32_t of_row) const {
-    return base + (static_cast<uint32_t>(row) * stride + of_row);
+// Where a lane's things are, in bytes: computed once, as it takes more instructions than a load.
+struct Offsets {
+  uint32_t row[kWarp], B_C[kWarp], states[kWarp];  // pieces that it copies
+  uint32_t words[kWarp];                           // its channels at token 2 * column, of a tensor
+  uint32_t B_C_matrices[kWarp];                    // rows of matrices that it addresses: B and C;
+  uint32_t own_matrices[kWarp];    // all lanes' channels and states in a slot of the history;
+  uint32_t state_matrices[kWarp];  // 16 states by 16 channels there
+
+  __device__ void fill(uint32_t lane) {
+    row[lane] = raw_piece(lane / 2 % 8, lane % 2) * 16 + lane / 16 * sizeof(RawRows);
+    B_C[lane] = B_C_piece(lane / 4, lane % 4) * 16;
+    states[lane] = history_piece(lane / 2, lane % 2) * 16;
+    words[lane] = raw_piece(lane % 4 * 2, lane / 16) * 16 + lane / 4 % 4 * 4;
+    B_C_matrices[lane] = B_C_piece(lane % 8, lane / 8) * 16;
+    own_matrices[lane] = history_piece(lane % 8 * 2 + lane / 8 % 2, lane / 16) * 16;
+    state_matrices[lane] = history_piece(lane / 16 * 8 + lane % 8, lane / 8 % 2) * 16;
   }
 };
 
-struct Sources {
-  Source u, delta, grad_out, z, sum, B, C;
-  Source states;  // of the block's channels; rows are chunks
-  Source grad_z, out, grad_u, grad_delta;
-  Source rows;  // the block's parts of dB and dC
-};
-
 struct BlockMemory {
-  uint4 raw_B_C[kChunk][kPieces];  // by token, as B_C
-  float B_C[2][kChunk][kRows];
-  float rows[2][kBackwardWarps][kChunk][kRowStride];  // dB and dC, by step of the walk
-  alignas(16) unsigned char sources[sizeof(Sources)];
+  float rows[2][kBackwardWarps<Stored>][kChunk][kRowStride];  // dB and dC, by step of the walk
+  alignas(16) unsigned char sources[16 * 14];
+  Offsets offsets;
+  uint64_t finished;  // a barrier: whether every warp has put its dB and dC of a chunk
 };
 
 __device__ __forceinline__ uint32_t shared_address(const void* at) {
@@ -79,9 +109,35 @@ __device__ __forceinline__ void wait_for_copies() {
   asm volatile("cp.async.wait_all;" ::: "memory");
 }
 
-// Four words of a thread into four rows of eight pieces of 16 bytes; lane l gives the address of
-// piece l % 8 of row l / 8, and every thread's word has its lane's place in the row.
-__device__ __forceinline__ void store_columns(uint32_t address, const uint32_t* words) {
+// A barrier at which a thread does not wait where it arrives.
+__device__ __forceinline__ void init_barrier(uint64_t& barrier, int threads) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(&barrier)), "r"(threads)
+               : "memory");
+}
+__device__ __forceinline__ void arrive(uint64_t& barrier) {
+  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(&barrier)) : "memory");
+}
+// Until all have arrived for the `round`-th time, from 0; nobody may be two rounds behind.
+__device__ __forceinline__ void wait(uint64_t& barrier, int round) {
+  uint32_t done = 0;
+  while (done == 0) {
+    asm volatile(
+        "{\n.reg .pred p;\n"
+#if __CUDA_ARCH__ >= 900
+        "mbarrier.try_wait.parity.shared.b64 p, [%1], %2;\n"
+#else
+        "mbarrier.test_wait.parity.shared.b64 p, [%1], %2;\n"
+#endif
+        "selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(done)
+        : "r"(shared_address(&barrier)), "r"(round & 1)
+        : "memory");
+  }
+}
+
+// Four words of a thread into four matrices of eight rows of 16 bytes; lane l gives the address of
+// row l % 8 of matrix l / 8, and its words go to, and come from, word l % 4 of rows l / 4.
+__device__ __forceinline__ void store_matrices(uint32_t address, const uint32_t* words) {
 #if __CUDA_ARCH__ >= 900
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
                "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3]));
@@ -94,19 +150,35 @@ __device__ __forceinline__ void store_columns(uint32_t address, const uint32_t* 
   }
 #endif
 }
-// The inverse; also a fragment of 16 by 16 numbers, or of 32 by 8.
 __device__ __forceinline__ void load_matrices(uint32_t address, uint32_t* words) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
                : "r"(address));
 }
-// d += 16 states by 16 channels times 16 channels by 8 tokens.
-__device__ __forceinline__ void multiply(const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
-                                         float (&d)[4]) {
+__device__ __forceinline__ void load_transposed(uint32_t address, uint32_t* words) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(address));
+}
+
+// d += a * b for a of 16 x 16 and b of 16 x 8 numbers. What a lane holds, of row r = lane / 4 and
+// column c = lane % 4: of a, words of rows r and r + 8, columns 2c, 2c + 1 and then those + 8; of
+// b, rows 2c, 2c + 1 and then those + 8 of column r; of d, columns 2c, 2c + 1 of rows r and r + 8.
+__device__ __forceinline__ void multiply(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                                         uint32_t a3, uint32_t b0, uint32_t b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
       "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+// Likewise for a of 16 x 4 and b of 4 x 8 floats, of which it reads the upper 19 bits: of a, column
+// c of rows r and r + 8; of b, row c of column r.
+__device__ __forceinline__ void multiply(float& d0, float& d1, float& d2, float& d3, float a0,
+                                         float a1, float b) {
+  asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d0), "+f"(d1), "+f"(d2), "+f"(d3)
+      : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(b)));
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 // What runs before and after the backward scan.
 //
-// Before, where walks are cut into segments: what each segment but the first adds to the gradient g
-// of the states at its beginning, were the one at its end zero, and the sum of its steps delta, of
-// which the decay of the latter follows. A warp takes 64 channels of a segment, a thread two of
-// them with their 16 decay rates and 16 gradients in registers; delta, z and the gradient of the
-// output are loaded four tokens ahead, C lies in shared memory as in the forward pass. Reads each
-// of its inputs once, writes 17 floats a segment and channel, and is bound by the special functions
-// (20 a token and channel).
+// Before, where walks are cut into segments: what each part of each segment but the first adds to
+// the gradient g of the states at its beginning, were the one at its end zero, and the sum of its
+// steps delta, of which the decay of the latter follows. A warp takes 64 channels of a part, a
+// thread two of them with their 16 decay rates and 16 gradients in registers; delta, z and the
+// gradient of the output are loaded four tokens ahead, C lies in shared memory as in the forward
+// pass. Reads each of its inputs once, writes 17 floats a part and channel, and is bound by the
+// special functions (20 a token and channel).
 //
 // After: the sums of what the blocks of the backward scan have stored, in a fixed order; float
 // until the last. A thread has four states of B or C of a token, or one of 8 interleaved parts of a
@@ -17,7 +17,6 @@ namespace vim::ops::scan::cuda {
 namespace {
 
 constexpr int kGroup = 4;  // tokens
-constexpr int kEnterWarps = 4;
 constexpr int kSumThreads = 256;
 constexpr int kSumRows = 8;
 
@@ -25,7 +24,7 @@ template <class T, bool kPaired>
 struct Walker {
   const BackwardArgs<T>& args;
   const Direction<T>& dir;
-  int direction, sample, segment, channel, second, lane;
+  int direction, sample, segment, part, channel, second, lane;
   float (*staged)[kGroup][kBlock];
   int length, total;  // tokens, and those that whole chunks would have
   Lane<const T> delta, grad_out, z, C;
@@ -101,10 +100,11 @@ struct Walker {
         g[c][n] = 0.0f;
       }
     }
-    const int begin = segment * args.plan.chunks * kChunk;
-    const int end = min(begin + args.plan.chunks * kChunk, total);
+    const int segment_end = min((segment + 1) * args.plan.chunks * kChunk, total);
+    const int begin = (segment * args.plan.chunks + part * args.plan.part_chunks) * kChunk;
+    const int end = min(begin + args.plan.part_chunks * kChunk, segment_end);
     Loaded next;
-    load(end, next);
+    if (begin < end) load(end, next);
     for (int i = end, buffer = 0; i > begin; i -= kGroup, buffer ^= 1) {
       if (lane < kGroup * kBlock / 4) {
         *reinterpret_cast<float4*>(&staged[buffer][lane / 4][lane % 4 * 4]) = next.C.numbers();
@@ -131,8 +131,7 @@ struct Walker {
       }
     }
     if (!stored) return;
-    const int64_t at =
-        ((direction * in.batch + sample) * args.plan.segments + segment) * in.channels + channel;
+    const int64_t at = (args.part_of(direction, sample, segment) + part) * in.channels + channel;
     args.decay[at] = steps.x;
     store_states<kBlock>(args.entering + at * kBlock, g[0]);
     if (!second) return;
@@ -142,17 +141,19 @@ struct Walker {
 };
 
 template <class T, bool kPaired>
-__global__ void __launch_bounds__(kEnterWarps* kWarp, 3)
+__global__ void __launch_bounds__(kEnteringWarps* kWarp, 3)
     entering_kernel(const __grid_constant__ BackwardArgs<T> args) {
-  __shared__ __align__(16) float staged[kEnterWarps][2][kGroup][kBlock];
+  __shared__ __align__(16) float staged[kEnteringWarps][2][kGroup][kBlock];
   const Inputs<T>& in = args.work.in;
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const int units = static_cast<int>((in.channels + 2 * kWarp - 1) / (2 * kWarp));
-  int64_t at = static_cast<int64_t>(blockIdx.x) * kEnterWarps + warp;
+  int64_t at = static_cast<int64_t>(blockIdx.x) * kEnteringWarps + warp;
   const int unit = static_cast<int>(at % units);
   at /= units;
   const int direction = static_cast<int>(at % in.directions);
   at /= in.directions;
+  const int part = static_cast<int>(at % args.plan.parts);
+  at /= args.plan.parts;
   const int segment = 1 + static_cast<int>(at % (args.plan.segments - 1));
   const int64_t sample = at / (args.plan.segments - 1);
   if (sample >= in.batch) return;
@@ -160,17 +161,12 @@ __global__ void __launch_bounds__(kEnterWarps* kWarp, 3)
   const int first = (unit * kWarp + lane) * 2;
   const int channel = min(first, kPaired ? channels - 2 : channels - 1);
   const int length = static_cast<int>(in.length);
-  Walker<T, kPaired> walker{args,
-                            in.direction[direction],
-                            direction,
-                            static_cast<int>(sample),
-                            segment,
-                            channel,
-                            channel + 1 < channels,
-                            lane,
-                            staged[warp],
-                            length,
-                            static_cast<int>(chunks_of(length)) * kChunk};
+  Walker<T, kPaired> walker{args,      in.direction[direction],
+                            direction, static_cast<int>(sample),
+                            segment,   part,
+                            channel,   channel + 1 < channels,
+                            lane,      staged[warp],
+                            length,    static_cast<int>(chunks_of(length)) * kChunk};
   walker.walk(first < channels);
 }
 
@@ -253,11 +249,12 @@ template <class T>
 cudaError_t launch_entering(const BackwardArgs<T>& args, cudaStream_t stream) {
   const Inputs<T>& in = args.work.in;
   const int64_t units = (in.channels + 2 * kWarp - 1) / (2 * kWarp);
-  const int64_t warps = in.batch * (args.plan.segments - 1) * in.directions * units;
-  const auto blocks = static_cast<unsigned>((warps + kEnterWarps - 1) / kEnterWarps);
+  const int64_t warps =
+      in.batch * (args.plan.segments - 1) * args.plan.parts * in.directions * units;
+  const auto blocks = static_cast<unsigned>((warps + kEnteringWarps - 1) / kEnteringWarps);
   const auto kernel =
       pairs_aligned(args.work) ? entering_kernel<T, true> : entering_kernel<T, false>;
-  kernel<<<blocks, kEnterWarps * kWarp, 0, stream>>>(args);
+  kernel<<<blocks, kEnteringWarps * kWarp, 0, stream>>>(args);
   return cudaGetLastError();
 }
 

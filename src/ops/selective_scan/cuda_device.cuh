@@ -16,9 +16,11 @@ namespace vim::ops::scan::cuda {
 // The backward pass works on chunks of this many tokens, whose borders are the same for both
 // directions.
 inline constexpr int kChunk = 8;
-// Tokens between the states that the forward pass leaves to it: a chunk, or several.
+// Tokens between the states that the forward pass leaves to it. Two chunks need half of the memory
+// of one, and a twentieth more time; in float their states would need more shared memory than there
+// is.
 template <class T>
-inline constexpr int kSpacing = kChunk;
+inline constexpr int kSpacing = sizeof(T) == 2 ? 2 * kChunk : kChunk;
 // States are worked on in blocks of this many; missing ones are zeros that stay zero.
 inline constexpr int kBlock = 16;
 inline constexpr int kWarp = 32;

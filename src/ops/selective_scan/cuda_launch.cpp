@@ -89,11 +89,11 @@ int best_segments(int64_t chunks, int64_t most, const Cost& cost) {
 }
 
 // Blocks of a few warps that walk the same tokens.
-template <class SharedBytes>
+template <class T, class SharedBytes>
 void plan_channels(int64_t channels, const Device& device, const SharedBytes& shared_bytes,
                    BackwardPlan& plan) {
-  const auto units = static_cast<int>((channels + kWarp - 1) / kWarp);
-  int most = kBackwardWarps;
+  const auto units = static_cast<int>((channels + kBackwardUnit<T> - 1) / kBackwardUnit<T>);
+  int most = kBackwardWarps<T>;
   while (most > 1 && shared_bytes(most) > device.shared_of_block) --most;
   plan.channel_blocks = (units + most - 1) / most;
   plan.warps = (units + plan.channel_blocks - 1) / plan.channel_blocks;
@@ -104,15 +104,15 @@ void plan_segments(int64_t chunks, int64_t segments, BackwardPlan& plan) {
 }
 
 // The 16-bit kernel: blocks that take equal shares of all chunks. Costs are in the time that a
-// chunk takes where the processors are full; fewer blocks than they have room for take turns less
-// well than they share, a segment costs about a chunk and a half at its ends, and where there is
-// more than one, the first kernel costs a third of the second.
+// chunk takes where the processors are full; a block that has a processor for itself takes two
+// thirds of it. A segment costs about a chunk and a half at its ends, and where there is more than
+// one, the first kernel costs three tenths of the second.
 template <class T>
 void plan_work(const Inputs<T>& in, const Device& device, BackwardPlan& plan) {
-  plan_channels(in.channels, device, backward_shared_bytes, plan);
+  plan_channels<T>(in.channels, device, backward_shared_bytes, plan);
   const int of_processor = std::clamp(
       device.shared_of_processor / (backward_shared_bytes(plan.warps) + device.shared_reserved), 1,
-      3 * kBackwardWarps / plan.warps);
+      kBackwardBlocks * kBackwardWarps<T> / plan.warps);
   const int64_t slots = device.processors * of_processor, chunks = chunks_of(in.length);
   const int64_t walks = in.batch * in.directions * plan.channel_blocks;
   const auto share = [&](int64_t segments, int64_t per_segment) {
@@ -120,12 +120,11 @@ void plan_work(const Inputs<T>& in, const Device& device, BackwardPlan& plan) {
   };
   const int segments =
       best_segments(chunks, 8 * slots / walks + 1, [&](int64_t of_walk, int64_t per_segment) {
-        const auto mine = static_cast<double>(share(of_walk, per_segment));
-        const double full = static_cast<double>(walks * of_walk * per_segment) / (mine * slots);
-        const double turns = std::max(0.6, 0.4 + 0.6 * full);
-        const double ends = (1.5 + 0.05 * static_cast<double>(of_walk - 1)) * mine / per_segment;
-        const double entering = 0.35 * static_cast<double>((of_walk - 1) * walks * per_segment);
-        return turns * (mine + ends) + entering / static_cast<double>(slots);
+        const int64_t mine = share(of_walk, per_segment);
+        const int64_t blocks = (walks * of_walk * per_segment + mine - 1) / mine;
+        const double turns = of_processor > 1 && blocks <= device.processors ? 0.65 : 1.0;
+        const double ends = (1.5 + 0.05 * (of_walk - 1)) * mine / per_segment;
+        return turns * (mine + ends) + 0.3 * (of_walk - 1) * walks * per_segment / slots;
       });
   plan_segments(chunks, segments, plan);
   plan.walks = walks * plan.segments;
@@ -135,7 +134,7 @@ void plan_work(const Inputs<T>& in, const Device& device, BackwardPlan& plan) {
 
 // The kernel for float: a block takes a segment. Costs are as above.
 void plan_work(const Inputs<float>& in, const Device& device, BackwardPlan& plan) {
-  plan_channels(in.channels, device, backward_float_shared_bytes, plan);
+  plan_channels<float>(in.channels, device, backward_float_shared_bytes, plan);
   constexpr int kOfProcessor = 2;
   const int64_t chunks = chunks_of(in.length), slots = kOfProcessor * device.processors;
   const int64_t blocks = in.batch * in.directions * plan.channel_blocks;
@@ -150,17 +149,33 @@ void plan_work(const Inputs<float>& in, const Device& device, BackwardPlan& plan
   plan_segments(chunks, segments, plan);
 }
 
+// Blocks of the first kernel are equal, so that a processor should have many of them: otherwise
+// some have one more than others.
+template <class T>
+void plan_parts(const Inputs<T>& in, const Device& device, BackwardPlan& plan) {
+  constexpr int64_t kOfProcessor = 4, kLeastChunks = 4;
+  const int64_t units = (in.channels + 2 * kWarp - 1) / (2 * kWarp);
+  const int64_t warps = in.batch * in.directions * units * std::max(plan.segments - 1, 1);
+  const int64_t wanted = kOfProcessor * kEnteringWarps * device.processors / warps;
+  const int64_t most = std::max<int64_t>(plan.chunks / kLeastChunks, 1);
+  plan.parts = static_cast<int>(std::clamp<int64_t>(wanted, 1, most));
+  plan.part_chunks = (plan.chunks + plan.parts - 1) / plan.parts;
+  plan.parts = (plan.chunks + plan.part_chunks - 1) / plan.part_chunks;
+}
+
 template <class T>
 BackwardPlan plan_backward(const Inputs<T>& in, const Device& device) {
   BackwardPlan plan{};
   plan_work(in, device, plan);
+  plan_parts(in, device, plan);
   const auto take = [&](int64_t numbers) {
     const int64_t at = plan.bytes;
     plan.bytes += (numbers + 3) / 4 * 16;
     return at;
   };
   const int64_t tokens = in.directions * in.batch * in.length;
-  const int64_t ends = plan.segments == 1 ? 0 : in.directions * in.batch * plan.segments;
+  const int64_t ends =
+      plan.segments == 1 ? 0 : in.directions * in.batch * plan.segments * plan.parts;
   plan.parts_of_rows = take(plan.channel_blocks * tokens * kRows);
   plan.parts_of_channels = take(in.batch * plan.segments * in.directions * kParts * in.channels);
   plan.entering = take(ends * in.channels * kBlock);
@@ -238,7 +253,7 @@ cudaError_t backward(const Backward<T>& work, cudaStream_t stream) {
       plan,
       0,
       wide_B_C(in),
-      plan.channel_blocks * plan.warps * kWarp != in.channels,
+      plan.channel_blocks * plan.warps * kBackwardUnit<T> != in.channels,
       at(plan.parts_of_rows),
       at(plan.parts_of_channels),
       at(plan.entering),
