@@ -2,26 +2,25 @@
 //
 // A block is both directions of up to three rows of eight channels of a sample. Its warps have one
 // of three kinds of work, and hand tiles of 32 tokens on through shared memory, two of them in turn
-// (44, 67 or 90 KB): "fillers" turn delta and u into delta and delta * u and lay out B and C;
-// "scanners" do nothing but scan; "finishers" add D u and what the other direction has left in
-// `out`, gate and store. As in the wide kernel the directions meet half-way. What is read from
-// device memory is asked for a tile ahead, and for the L2 four tiles ahead.
+// (45, 73 or 102 KB; 111 in fp32): "fillers" turn delta and u into delta and delta * u and lay out
+// B and C; "scanners" do nothing but scan eight states of a row each; "finishers" add D u and what
+// the other direction has left in `out`, gate and store, and copy the states that training keeps.
+// As in the wide kernel the directions meet half-way. What is read from device memory is asked for
+// a tile ahead.
 //
-// A scanner has eight states of one row or of two: a lane has two of them, of one channel or of
-// two, in registers. All but the recurrence itself is left to matrix instructions, so that a state
-// and token costs a multiplication, an exponential, a multiply-add and less than one more
-// instruction, and little is read from shared memory:
+// A scanner's lane has two states of a channel in registers. For bf16 all but the recurrence is
+// left to matrix instructions, so that a state and token costs a multiplication, an exponential, a
+// multiply-add, three quarters of a matrix instruction and as much of an access to shared memory:
 // - delta is given to the four lanes that share a channel by a product with a column of ones;
-// - the inputs delta u B of two tokens are products of one column and one row;
-// - h is, as it lies in registers, an operand of the product with C that sums over states; a token
-//   has its own column, so that eight tokens' sums end up in one accumulator.
-// Matrix instructions read 11 bits of a number. bf16 goes without the others, rounding delta and
-// delta u to them; of fp16 and fp32 a second and third product have the rest. States and sums are
-// float. Bytes moved are those of the wide kernel: u, delta, B, C of both directions, z and out.
+// - the inputs delta u B of two tokens are a product of two columns and two rows;
+// - h is, as it lies in registers, an operand of the product with C that sums over states.
+// Matrix instructions read 11 bits of a number: bf16 goes without the others. fp16 and fp32 do the
+// same with ordinary instructions. States and sums are float. Bytes moved are those of the wide
+// kernel: u, delta, B, C of both directions, z and out.
 //
-// Blocks of three rows have two scanners a scheduler, one of two rows and one of one, beside three
-// other warps, and are bound by special functions, issue and shared memory together: about 60 % of
-// each. One row, for few samples, is bound by the latency of a scanner's instructions.
+// Blocks of three rows have three scanners a scheduler beside three other warps, and are bound by
+// special functions, accesses to shared and device memory and issue together: 65 to 71 % of each.
+// One row, for few samples, is bound by the latency of a scanner's instructions.
 #include "ops/selective_scan/cuda_launch.h"
 #include "ops/selective_scan/cuda_split_fill.cuh"
 #include "ops/selective_scan/cuda_split_finish.cuh"
@@ -31,47 +30,50 @@ namespace vim::ops::scan::cuda {
 namespace split {
 namespace {
 
+// By all threads of a block.
+template <class Numbers>
+__device__ void clear(Numbers& numbers) {
+  auto* const to = reinterpret_cast<float*>(&numbers);
+  for (int i = threadIdx.x; i < static_cast<int>(sizeof(numbers) / sizeof(float));
+       i += blockDim.x) {
+    to[i] = 0;
+  }
+}
+
 template <class T, int kParts, int kRows, bool kAligned, bool kSave>
 __global__ void __launch_bounds__(2 * Warps<kParts, kRows>::kCount * kWarp, 1)
     split_kernel(const __grid_constant__ Args<T> args) {
   using W = Warps<kParts, kRows>;
   extern __shared__ __align__(16) unsigned char bytes[];
-  auto& memory = *reinterpret_cast<Memory<kParts, kRows>*>(bytes);
+  auto& memory = *reinterpret_cast<Memory<T, kParts, kRows>*>(bytes);
   const Inputs<T>& in = args.work.in;
   const int directions = in.directions;
   const int sample = blockIdx.x / args.blocks;
   const int first = blockIdx.x % args.blocks * (kRows * kRow);
-  const int rows = min(kRows, (static_cast<int>(in.channels) - first + kRow - 1) / kRow);
   if (threadIdx.x == 0) {
     for (int d = 0; d < directions; ++d) {
       for (int slot = 0; slot < 2; ++slot) {
         memory.of[d].filled[slot].init(W::kFillers);
-        memory.of[d].scanned[slot].init(kRows == 3 && rows == 3 ? 2 * kParts : kParts);
+        memory.of[d].scanned[slot].init(W::kScanners);
         memory.of[d].drained[slot].init(W::kFinishers);
       }
     }
     memory.middle.init(directions * W::kFinishers);
   }
+  for (int d = 0; d < directions; ++d) {
+    for (auto& tile : memory.of[d].tile) clear(tile.input);
+  }
   __syncthreads();
-  // Scanning warps come first, those of two rows before those of one, so that every scheduler has
-  // as many of either.
+  // Scanning warps come first, so that every scheduler has as many of them.
   int warp = threadIdx.x / kWarp;
-  const auto scan = [&](auto rows_of_warp, int row) {
-    const int direction = warp / kParts % directions;
+  if (warp < directions * W::kScanners) {
+    const int direction = warp / W::kScanners;
     const Direction<T>& dir = in.direction[direction];
-    Scanner<T, kParts, kRows, decltype(rows_of_warp)::value, kSave> scanner{
-        args, memory.of[direction], Tiles(in.length, dir.reverse), warp % kParts, row};
+    Scanner<T, kParts, kRows, kSave> scanner{args, memory.of[direction],
+                                             Tiles(in.length, dir.reverse), warp % kParts,
+                                             warp % W::kScanners / kParts};
     scanner.init(dir, direction, sample, first);
     scanner.scan();
-  };
-  if (warp < directions * kParts) {
-    scan(std::integral_constant < int, kRows == 1 ? 1 : 2 > (), 0);
-    return;
-  }
-  if (warp < directions * W::kScanners) {
-    if constexpr (kRows == 3) {
-      if (rows == kRows) scan(std::integral_constant<int, 1>(), kRows - 1);
-    }
     return;
   }
   warp -= directions * W::kScanners;
@@ -84,17 +86,20 @@ __global__ void __launch_bounds__(2 * Warps<kParts, kRows>::kCount * kWarp, 1)
   warp -= directions * W::kTeams * W::kFillers;
   const int direction = warp / W::kFinishers;
   const Direction<T>& dir = in.direction[direction];
-  Finisher<T, kParts, kRows, kAligned, kSave> finisher{args, memory.of[direction], memory.middle,
+  Finisher<T, kParts, kRows, kAligned, kSave> finisher{args,
+                                                       memory.of[direction],
+                                                       memory.middle,
                                                        Tiles(in.length, dir.reverse),
+                                                       warp % W::kFinishers,
                                                        Place<kRows>(warp % W::kFinishers)};
-  finisher.init(dir, sample, first);
+  finisher.init(dir, direction, sample, first);
   finisher.finish_all();
 }
 
 template <class T, int kParts, int kRows, bool kAligned>
 cudaError_t launch(const Forward<T>& work, cudaStream_t stream) {
   const Inputs<T>& in = work.in;
-  constexpr int kChannels = kRows * kRow, kShared = sizeof(Memory<kParts, kRows>);
+  constexpr int kChannels = kRows * kRow, kShared = sizeof(Memory<T, kParts, kRows>);
   const Args<T> args{work, static_cast<int>((in.channels + kChannels - 1) / kChannels)};
   const auto run = [&](auto kernel) {
     const cudaError_t error =
@@ -132,6 +137,13 @@ bool aligned(const Forward<T>& work) {
 }  // namespace split
 
 template <class T>
+int split_shared_bytes(int rows) {
+  return static_cast<int>(rows == 1   ? sizeof(split::Memory<T, 2, 1>)
+                          : rows == 2 ? sizeof(split::Memory<T, 2, 2>)
+                                      : sizeof(split::Memory<T, 2, 3>));
+}
+
+template <class T>
 cudaError_t forward_split(const Forward<T>& work, int rows, cudaStream_t stream) {
   using split::launch;
   if (work.in.state > 32) return launch<T, 8, 1, false>(work, stream);
@@ -142,8 +154,12 @@ cudaError_t forward_split(const Forward<T>& work, int rows, cudaStream_t stream)
                      : launch<T, 2, 3, true>(work, stream);
 }
 
-template cudaError_t forward_split(const Forward<float>&, int, cudaStream_t);
-template cudaError_t forward_split(const Forward<__half>&, int, cudaStream_t);
-template cudaError_t forward_split(const Forward<__nv_bfloat16>&, int, cudaStream_t);
+#define VIM_INSTANTIATE(T)                 \
+  template int split_shared_bytes<T>(int); \
+  template cudaError_t forward_split(const Forward<T>&, int, cudaStream_t);
+VIM_INSTANTIATE(float)
+VIM_INSTANTIATE(__half)
+VIM_INSTANTIATE(__nv_bfloat16)
+#undef VIM_INSTANTIATE
 
 }  // namespace vim::ops::scan::cuda

@@ -45,5 +45,8 @@ cudaError_t forward_wide(const Forward<T>& work, cudaStream_t stream);
 // Any number of states. Up to 16 of them, a block is 8, 16 or 24 channels: that many `rows` of 8.
 template <class T>
 cudaError_t forward_split(const Forward<T>& work, int rows, cudaStream_t stream);
+// Of such a block.
+template <class T>
+int split_shared_bytes(int rows);
 
 }  // namespace vim::ops::scan::cuda

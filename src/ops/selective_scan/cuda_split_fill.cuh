@@ -5,34 +5,34 @@
 
 namespace vim::ops::scan::cuda::split {
 
-__device__ __forceinline__ float rounded_to_upper_bits(float x) {
-  return x == x ? __uint_as_float(__float_as_uint(x) + 0x1000u) : x;  // a NaN's bits would overflow
-}
+// Products read the upper 11 bits of a number, which are less than it by 2^-11.5 of it on average:
+// what they are given is more by so much. Unlike where bits are rounded, a NaN stays one.
+template <class T>
+inline constexpr float kBalance = kByProducts<T> ? 1.00035f : 1.0f;
 
-// log(1 + e^x) with a polynomial for log(1 + e) / e, of which less than 1e-5 is missing.
+// kBalance log(1 + e^(x / kBalance)). For bf16 log(1 + e) / e is a polynomial, of which less than
+// 6e-5 is missing.
 template <class T>
 __device__ __forceinline__ float softplus_of(float x) {
-  if constexpr (sizeof(T) == 4) return softplus(x);
-  const float e = exp2_approx(-fabsf(x) * kLog2e);
-  float p = -0.0238691494f;
-  p = fmaf(p, e, 0.101222277f);
-  p = fmaf(p, e, -0.210048676f);
-  p = fmaf(p, e, 0.325206667f);
-  p = fmaf(p, e, -0.499361366f);
-  p = fmaf(p, e, 0.999991596f);
+  if constexpr (!kByProducts<T>) return softplus(x);
+  constexpr float kAll = kBalance<T>;
+  const float e = exp2_approx(-fabsf(x) * (kLog2e / kAll));
+  float p = kAll * 0.0413473017f;
+  p = fmaf(p, e, kAll * -0.157427206f);
+  p = fmaf(p, e, kAll * 0.306300929f);
+  p = fmaf(p, e, kAll * -0.496977805f);
+  p = fmaf(p, e, kAll * 0.999943278f);
   return fmaf(p, e, fmaxf(x, 0.0f));
 }
 
 // Turns delta and u into what is scanned, of every kTeams-th tile.
 template <class T, int kParts, int kRows, bool kAligned, int kTeams>
 struct StepFiller {
-  static constexpr int kPrefetched = 4;  // tiles
-
   const Args<T>& args;
-  DirectionMemory<kParts, kRows>& shared;
+  DirectionMemory<T, kParts, kRows>& shared;
   Tiles tiles;
   Place<kRows> place;
-  Presence present;
+  int missing;  // the tile in which the lane has no token
   Walk<const T, kAligned> u, delta;
   float bias[kRow];
 
@@ -44,54 +44,38 @@ struct StepFiller {
     const int channels = static_cast<int>(args.work.in.channels);
     const int channel = first_of_block + place.row * kRow, token = tiles.token(team, place.k);
     const int tokens = tiles.reverse ? -kTeams * kTile : kTeams * kTile;
-    present = Presence(tiles, place.k, channel < channels);
+    missing = tiles.without(place.k);
     u.init(dir.u, sample, token, tokens, channel, channels);
     delta.init(dir.delta, sample, token, tokens, channel, channels);
     load_numbers(dir.delta_bias, channel, channels, bias);
+#pragma unroll
+    for (int i = 0; i < kRow; ++i) bias[i] *= kBalance<T>;
   }
+  // Where there is no token, what an earlier tile had there stays, or zeros, as for B and C: before
+  // the first token they add nothing to a state, and behind the last it does not matter any more.
   __device__ void load(int walked, Loaded& to) {
-    if (present(walked)) {
-      u.load(to.u), delta.load(to.delta);
-    } else {
-      to.u = to.delta = {};  // adds nothing to a state, whose decay does not matter any more
-    }
-    if (present(walked + kPrefetched)) {
-      u.prefetch(kPrefetched / kTeams), delta.prefetch(kPrefetched / kTeams);
-    }
+    if (walked < tiles.count && walked != missing) u.load(to.u), delta.load(to.delta);
     u.advance(), delta.advance();
   }
   __device__ void compute(const Loaded& from, float (&step)[kRow], float (&input)[kRow]) const {
     from.delta.unpack_to(step), from.u.unpack_to(input);
 #pragma unroll
-    for (int i = 0; i < kRow; ++i) step[i] += bias[i];
+    for (int i = 0; i < kRow; ++i) step[i] = fmaf(step[i], kBalance<T>, bias[i]);
     if (args.work.in.delta_softplus) {
 #pragma unroll
       for (int i = 0; i < kRow; ++i) step[i] = softplus_of<T>(step[i]);
     }
 #pragma unroll
-    for (int i = 0; i < kRow; ++i) {
-      input[i] *= step[i];
-      if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-        step[i] = rounded_to_upper_bits(step[i]), input[i] = rounded_to_upper_bits(input[i]);
-      }
-    }
+    for (int i = 0; i < kRow; ++i) input[i] *= step[i];
   }
   __device__ void store(int slot, const float (&step)[kRow], const float (&input)[kRow]) const {
-    const auto store_row = [&](AllSteps<kRows>& all, const float(&from)[kRow]) {
-      float* to;
-      int pitch;
-      if constexpr (kRows == 1) {
-        to = &all.single.of[0][place.k][0], pitch = sizeof(all.single.of[0]) / sizeof(float);
-      } else {
-        to = &all.pair.of[0][place.k][place.row], pitch = sizeof(all.pair.of[0]) / sizeof(float);
-        if constexpr (kRows == 3) {
-          if (place.row == 2) to = &all.single.of[0][place.k][0], pitch /= 2;
-        }
-      }
+    auto& delta_of = shared.tile[slot].delta[place.row];
+    auto& input_of = shared.tile[slot].input[place.row];
 #pragma unroll
-      for (int i = 0; i < kRow; ++i) to[i * pitch] = from[i];
-    };
-    store_row(shared.tile[slot].delta, step), store_row(shared.tile[slot].input, input);
+    for (int i = 0; i < kRow; ++i) {
+      delta_of.of[i][delta_of.place(place.k)] = step[i];
+      input_of.of[i][input_of.place(place.k)] = input[i];
+    }
   }
 };
 
@@ -103,7 +87,7 @@ struct StateFiller {
   static constexpr int kOfWarp = (kUnits + kWarps - 1) / kWarps;
 
   const Args<T>& args;
-  DirectionMemory<kParts, kRows>& shared;
+  DirectionMemory<T, kParts, kRows>& shared;
   Tiles tiles;
   int first_unit, k;  // the lane's token of the first unit
   int left;           // of states from the lane's first on
@@ -148,7 +132,7 @@ struct StateFiller {
   }
   __device__ void load(int walked) {
     if (walked >= tiles.count) return;
-    if (walked != tiles.boundary()) {
+    if (walked != tiles.boundary) {
 #pragma unroll
       for (int i = 0; i < kOfWarp; ++i) {
         if (mine(i)) load_unit(i);
@@ -174,8 +158,8 @@ struct StateFiller {
 
 template <class T, int kParts, int kRows, bool kAligned>
 __device__ void fill_tiles(const Args<T>& args, const Direction<T>& dir,
-                           DirectionMemory<kParts, kRows>& shared, int team, int warp, int sample,
-                           int first_of_block) {
+                           DirectionMemory<T, kParts, kRows>& shared, int team, int warp,
+                           int sample, int first_of_block) {
   using W = Warps<kParts, kRows>;
   const Tiles tiles(args.work.in.length, dir.reverse);
   const bool steps = warp < kRows, states = !W::kApart || !steps;
@@ -183,7 +167,7 @@ __device__ void fill_tiles(const Args<T>& args, const Direction<T>& dir,
                                                              Place<kRows>(warp)};
   StateFiller<T, kParts, kRows, kAligned, W::kApart ? 1 : kRows, W::kTeams> of_states{
       args, shared, tiles, W::kApart ? 0 : warp};
-  typename decltype(of_steps)::Loaded loaded[2];
+  typename decltype(of_steps)::Loaded loaded[2] = {};
   if (steps) of_steps.init(dir, sample, first_of_block, team), of_steps.load(team, loaded[0]);
   if (states) {
     of_states.init(dir, sample, W::kApart ? (warp - kRows) * 2 * kRow : 0, team);

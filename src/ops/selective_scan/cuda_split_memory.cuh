@@ -33,22 +33,35 @@ struct Barrier {
   __device__ void arrive() {
     asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(this)) : "memory");
   }
-  // Until it is completed for the `round`-th time, from 0.
-  __device__ void wait(int round) {
+  // Whether it has been completed for the `round`-th time, from 0.
+  __device__ bool done(int round) const {
+    uint32_t done;
+    asm volatile(
+        "{\n.reg .pred p;\n"
+        "mbarrier.test_wait.parity.shared.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(done)
+        : "r"(shared_address(this)), "r"(round & 1)
+        : "memory");
+    return done != 0;
+  }
+  // Until it is.
+  __device__ void wait(int round) const {
+#if __CUDA_ARCH__ >= 900
     uint32_t done = 0;
     while (done == 0) {
       asm volatile(
           "{\n.reg .pred p;\n"
-#if __CUDA_ARCH__ >= 900
           "mbarrier.try_wait.parity.shared.b64 p, [%1], %2;\n"
-#else
-          "mbarrier.test_wait.parity.shared.b64 p, [%1], %2;\n"
-#endif
           "selp.u32 %0, 1, 0, p;\n}"
           : "=r"(done)
           : "r"(shared_address(this)), "r"(round & 1)
           : "memory");
     }
+#else
+    while (!done(round)) {
+    }
+#endif
   }
 };
 
@@ -56,15 +69,19 @@ struct Barrier {
 struct Tiles {
   int length, count;
   bool reverse;
+  int boundary;  // the tile that may have fewer tokens
 
   __device__ Tiles(int64_t length_, bool reverse_)
-      : length(static_cast<int>(length_)), count((length + kTile - 1) / kTile), reverse(reverse_) {}
+      : length(static_cast<int>(length_)),
+        count((length + kTile - 1) / kTile),
+        reverse(reverse_),
+        boundary(reverse ? 0 : count - 1) {}
   __device__ int at(int walked) const { return reverse ? count - 1 - walked : walked; }
   __device__ int token(int walked, int k) const {
     return at(walked) * kTile + (reverse ? kTile - 1 - k : k);
   }
-  // The one that may have fewer tokens.
-  __device__ int boundary() const { return reverse ? 0 : count - 1; }
+  // The tile that has no k-th token, or -1.
+  __device__ int without(int k) const { return token(boundary, k) < length ? -1 : boundary; }
   // The first whose tokens the other direction has been at.
   __device__ int first_finished(int directions) const {
     if (directions == 1) return 0;
@@ -72,59 +89,62 @@ struct Tiles {
   }
 };
 
-// delta, or delta * u, of a tile's tokens, for one row of channels or for two side by side. Here
-// and below paddings keep the lanes that read or write at once in different banks.
-template <int kCount>
+// Whether scanning is left to matrix instructions, which read 11 bits of a number: enough for bf16
+// alone.
+template <class T>
+inline constexpr bool kByProducts = std::is_same_v<T, __nv_bfloat16>;
+
+// delta, or delta * u, of a row of channels in a tile. A product takes delta * u of a pair of
+// tokens as two numbers of two lanes, (x, 0) and (0, y): such pairs are (x, 0, 0, y) in memory,
+// where the zeros stay. Here and below paddings keep the lanes that read or write at once in
+// different banks.
 struct Steps {
-  float of[kRow][kTile + 8][kCount];
-  float padding[8];
+  float of[kRow][kTile + 4];
+  float padding[16];
+
+  __device__ static int place(int k) { return k; }  // of the k-th token
 };
-// Of all rows of a block: two of them as a pair, the last of an odd number on its own.
-template <int kRows>
-struct AllSteps;
-template <>
-struct AllSteps<1> {
-  Steps<1> single;
-};
-template <>
-struct AllSteps<2> {
-  Steps<2> pair;
-};
-template <>
-struct AllSteps<3> {
-  Steps<2> pair;
-  Steps<1> single;
+struct PairedSteps {
+  float of[kRow][2 * kTile + 4];
+  float padding[2];
+
+  __device__ static int place(int k) { return k / 2 * 4 + k % 2 * 3; }
 };
 
 // What the warps of one direction share, twice: one is filled while the other is scanned. 64 states
-// do without some of it, so that a block needs no more than 99 KB.
-template <int kParts, int kRows>
+// do without some of it, so that a block needs no more than 99 KB; their scanners store the states
+// that are kept themselves.
+template <class T, int kParts, int kRows>
 struct DirectionMemory {
   static constexpr bool kTight = kParts == 8;
   static constexpr int kSumSlots = kTight ? 1 : 2, kPitch = kTight ? kRow : kRow + 4;
+  static constexpr bool kStaged = !kTight;
 
-  struct Tile {
-    AllSteps<kRows> delta, input;  // input: delta * u
-    struct {
-      float of[kTile][kPitch];
-      float padding[8];
-    } B[kParts];
-    struct {
-      float of[kTile][kRow];
-      float padding[8];
-    } C[kParts];
+  struct alignas(16) States {
+    float of[kTile][kRow];
+    float padding[kTight ? 4 : 8];
+  };
+  struct alignas(16) Tile {
+    Steps delta[kRows];
+    std::conditional_t<kByProducts<T>, PairedSteps, Steps> input[kRows];  // delta * u
+    States B[kParts], C[kParts];
   };
   struct Sums {
     float of[kTile][kPitch];
     float padding[4];
   };
+  // States on their way to device memory.
+  struct alignas(16) Checkpoint {
+    History<T> of[kRow][kParts * kRow + 16 / sizeof(History<T>)];
+  };
   Tile tile[2];
   Sums sums[kSumSlots][kParts][kRows];  // over the states of a part
+  Checkpoint checkpoints[kStaged ? 2 : 1][kStaged ? kRows : 1][kStaged ? kTile / kSpacing<T> : 1];
   Barrier filled[2], scanned[2], drained[2];
 };
-template <int kParts, int kRows>
+template <class T, int kParts, int kRows>
 struct Memory {
-  DirectionMemory<kParts, kRows> of[2];
+  DirectionMemory<T, kParts, kRows> of[2];
   Barrier middle;
 };
 
@@ -134,7 +154,7 @@ template <int kParts, int kRows>
 struct Warps {
   static constexpr bool kApart = kRows == 1;
   static constexpr int kTeams = kApart && kParts == 2 ? 2 : 1;
-  static constexpr int kScanners = kParts * ((kRows + 1) / 2);
+  static constexpr int kScanners = kParts * kRows;
   static constexpr int kFillers = kApart ? kRows + kParts / 2 : kRows;  // of a team
   static constexpr int kFinishers = kRows;
   static constexpr int kCount = kScanners + kTeams * kFillers + kFinishers;

@@ -5,79 +5,218 @@
 
 namespace vim::ops::scan::cuda::split {
 
-constexpr int kOctet = 8;  // tokens that a scanning warp loads at once
+constexpr int kOctet = 8;  // tokens whose sums over states are stored at once
 constexpr int kPairs = kOctet / 2;
-constexpr int kAhead = 2;  // pairs whose decays are computed ahead
 
+// Operands of matrix instructions. d = a * b for a of 16 x 4 or 16 x 8 numbers and b of 4 or 8 x 8:
+// what a lane holds, of group g of four lanes and in it the t-th: a: rows g and g + 8 of column t,
+// then of column t + 4; b: rows t and t + 4 of column g; d: columns 2t and 2t + 1 of row g, then of
+// row g + 8. They read the upper 11 bits of the mantissas.
 struct Quad {
   float at[4];
 };
-
-// d = a * b for a of 16 x 4 or 16 x 8 numbers and b of 4 or 8 x 8. What a lane holds, of group g
-// of four lanes and in it the t-th: a: rows g and g + 8 of column t, then of column t + 4; b: rows
-// t and t + 4 of column g; d: columns 2t and 2t + 1 of row g, then of row g + 8. It reads the upper
-// 11 bits of the mantissas.
-__device__ __forceinline__ void multiply(Quad& d, float a0, float a1, float b) {
+__device__ __forceinline__ float2 pair_at(const float* at) {
+  return *reinterpret_cast<const float2*>(at);
+}
+__device__ __forceinline__ void multiply(Quad& d, float2 a, float b) {
   asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, "
       "{%7, %7, %7, %7};"
       : "=f"(d.at[0]), "=f"(d.at[1]), "=f"(d.at[2]), "=f"(d.at[3])
-      : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(b)), "f"(0.0f));
+      : "r"(__float_as_uint(a.x)), "r"(__float_as_uint(a.y)), "r"(__float_as_uint(b)), "f"(0.0f));
 }
-__device__ __forceinline__ void multiply_add(Quad& d, float a0, float a1, float a2, float a3,
-                                             float b0, float b1) {
+__device__ __forceinline__ void multiply_add(Quad& d, const Quad& a, float2 b) {
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, "
       "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(d.at[0]), "+f"(d.at[1]), "+f"(d.at[2]), "+f"(d.at[3])
-      : "r"(__float_as_uint(a0)), "r"(__float_as_uint(a1)), "r"(__float_as_uint(a2)),
-        "r"(__float_as_uint(a3)), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
+      : "r"(__float_as_uint(a.at[0])), "r"(__float_as_uint(a.at[1])), "r"(__float_as_uint(a.at[2])),
+        "r"(__float_as_uint(a.at[3])), "r"(__float_as_uint(b.x)), "r"(__float_as_uint(b.y)));
 }
+
+// A pair of tokens that is about to be scanned: of the first both states, then of the second, the
+// logarithm to base 2 of the decay, later the decay, and what comes in.
+struct Prepared {
+  float decay[4], input[4];
+
+  __device__ void finish() {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) decay[i] = exp2_approx(decay[i]);
+  }
+};
+
+// Where what a lane reads begins in a tile, in bytes.
+struct Places {
+  int delta, input, B, C;
+};
+__device__ __forceinline__ const float* number_at(const char* from, int count) {
+  return reinterpret_cast<const float*>(from) + count;
+}
+
+// What a scanning warp does beside the recurrence, for bf16: nearly all of it by products.
+// - delta of a pair of tokens, times a column of ones for that pair, is given to every lane.
+// - The inputs delta u B are a product of two columns, one for each token, and two rows.
+// - The states, as they lie in registers, times C are summed over states. Each token of an octet
+// has
+//   a column of C of its own, so that all their sums end up in one accumulator.
+// Operands that are zero in some lanes are loaded by the others, and stay zero in those.
+struct Products {
+  int g, t;
+  float2 A;
+  float ones[kPairs];
+  float2 delta;          // of the lane's pair of an octet
+  float2 input[2] = {};  // of the next even and odd pair, each in its half of the lanes
+  float B[2];            // of two pairs
+  float2 C[kPairs] = {};
+  Quad sums;
+
+  __device__ void init() {
+#pragma unroll
+    for (int j = 0; j < kPairs; ++j) ones[j] = t == j ? 1.0f : 0.0f;
+  }
+  // In a tile's delta and delta u of a row, B and C of a part.
+  __device__ int2 place_in_steps() const {
+    return {2 * t, t % 2 * 2};
+  }
+  __device__ int2 place_in_states() const {
+    return {t * kRow + g, g * kRow + 2 * t};
+  }
+  // For the j-th pair of the octet that begins at `first`.
+  __device__ void load(const char* tile, const Places& places, int first, int j) {
+    const int token = first + 2 * j;
+    if (j == 1) delta = pair_at(number_at(tile + places.delta, first));
+    if (t / 2 == j % 2) input[j % 2] = pair_at(number_at(tile + places.input, 2 * token));
+    if (j % 2 == 0) B[j / 2] = *number_at(tile + places.B, token * kRow);
+    if (g / 2 == j) C[j] = pair_at(number_at(tile + places.C, first * kRow));
+  }
+  __device__ void prepare(int j, Prepared& to) const {
+    Quad steps, inputs;
+    multiply(steps, delta, ones[j]);
+    multiply(inputs, input[j % 2], B[j / 2]);
+    to = {{steps.at[0] * A.x, steps.at[0] * A.y, steps.at[2] * A.x, steps.at[2] * A.y},
+          {inputs.at[0], inputs.at[1], inputs.at[2], inputs.at[3]}};
+  }
+  __device__ void collect(int j, const Quad& states) {
+    multiply_add(sums, states, C[j]);
+  }
+  // The first of the lane's tokens in an octet, and their sums.
+  __device__ int token() const {
+    return 2 * t;
+  }
+  __device__ void store(float* y, int pitch) const {
+    y[0] = sums.at[0], y[pitch] = sums.at[3];
+  }
+};
 
 __device__ __forceinline__ float upper_bits(float x) {
   return __uint_as_float(__float_as_uint(x) & 0xffffe000u);
 }
-// Scans eight states of one or two rows of channels.
-template <class T, int kParts, int kRows, int kOfWarp, bool kSave>
+
+// The same in float, for the other types. Only the sum over the four lanes that share a channel is
+// a product, of the upper bits and of the others, with a column of ones for each token of an octet.
+struct Numbers {
+  int g, t;
+  float2 A;
+  float2 delta[2], input[2];     // of the next even and odd pair
+  float2 B[2][2], C[kPairs][2];  // of each token
+  Quad parts, sums;
+
+  __device__ void init() {}
+  __device__ int2 place_in_steps() const { return {0, 0}; }
+  __device__ int2 place_in_states() const { return {2 * t, 2 * t}; }
+  __device__ void load(const char* tile, const Places& places, int first, int j) {
+    const int token = first + 2 * j;
+    delta[j % 2] = pair_at(number_at(tile + places.delta, token));
+    input[j % 2] = pair_at(number_at(tile + places.input, token));
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      B[j % 2][i] = pair_at(number_at(tile + places.B, (token + i) * kRow));
+      C[j][i] = pair_at(number_at(tile + places.C, (token + i) * kRow));
+    }
+  }
+  __device__ void prepare(int j, Prepared& to) const {
+    const float2 d = delta[j % 2], du = input[j % 2], B0 = B[j % 2][0], B1 = B[j % 2][1];
+    to = {{d.x * A.x, d.x * A.y, d.y * A.x, d.y * A.y},
+          {du.x * B0.x, du.x * B0.y, du.y * B1.x, du.y * B1.y}};
+  }
+  __device__ void collect(int j, const Quad& states) {
+    const float2 C0 = C[j][0], C1 = C[j][1];
+    parts.at[j % 2 * 2] = fmaf(states.at[0], C0.x, states.at[2] * C0.y);
+    parts.at[j % 2 * 2 + 1] = fmaf(states.at[1], C1.x, states.at[3] * C1.y);
+    if (j % 2 == 0) return;
+    const float2 ones = {g == j - 1 ? 1.0f : 0.0f, g == j ? 1.0f : 0.0f};
+    Quad lower;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) lower.at[i] = parts.at[i] - upper_bits(parts.at[i]);
+    multiply_add(sums, lower, ones), multiply_add(sums, parts, ones);
+  }
+  __device__ int token() const {
+    return 4 * t;
+  }
+  __device__ void store(float* y, int pitch) const {
+    if (t >= 2) return;
+    y[0] = sums.at[0], y[pitch] = sums.at[2], y[2 * pitch] = sums.at[1], y[3 * pitch] = sums.at[3];
+  }
+};
+
+// body(0) to body(kCount - 1), unrolled before anything else, so that arrays become registers.
+template <int kCount, class Body, int... i>
+__device__ __forceinline__ void each(const Body& body) {
+  if constexpr (sizeof...(i) == kCount) {
+    (body(i), ...);
+  } else {
+    each<kCount, Body, i..., static_cast<int>(sizeof...(i))>(body);
+  }
+}
+
+// Scans eight states of a row of channels: a lane has two states of one channel. While a pair of
+// tokens is scanned, the decays of the next are computed, the products of the one after that, and
+// what the octet behind needs is loaded.
+template <class T, int kParts, int kRows, bool kSave>
 struct Scanner {
-  using Shared = DirectionMemory<kParts, kRows>;
-  static constexpr bool kOneProduct = std::is_same_v<T, __nv_bfloat16>;
+  using Shared = DirectionMemory<T, kParts, kRows>;
 
   const Args<T>& args;
   Shared& shared;
   Tiles tiles;
   int part, row;
-  int g, t;  // the lane's channel, and the pair of states it has
-  int channels_left;
-  History<T>* checkpoint;  // that the walk comes to next
-  int checkpoints_before;  // of the sample
-  float A[kOfWarp][2], h[kOfWarp][2];
-  float picks[kPairs];  // 1 where the lane's pair of tokens is this one
-
-  // Of the lane's pair of tokens: of each token both rows, or the only row of both.
-  struct Octet {
-    float2 delta[kOfWarp], input[kOfWarp];
-    float2 B;  // the g-th state
-  };
-  struct Prepared {  // of a pair of tokens: both states of the first, then of the second
-    float decay[kOfWarp][4], input[kOfWarp][4];
-  };
+  float h[2];
+  std::conditional_t<kByProducts<T>, Products, Numbers> work;
+  Prepared prepared[2];  // the next even and odd pair
+  Places places;
+  int place_of_sums;       // bytes
+  int channels_left;       // from the lane's on
+  int checkpoints_before;  // the one that the walk comes to next, and
+  History<T>* checkpoint;  // its place
 
   __device__ void init(const Direction<T>& dir, int direction, int sample, int first_of_block) {
     const Inputs<T>& in = args.work.in;
     const int lane = threadIdx.x % kWarp, state = static_cast<int>(in.state);
-    g = lane / 4, t = lane % 4;
-    const int channel = first_of_block + row * kRow + g, n = part * kRow + 2 * t;
+    const int g = lane / 4, t = lane % 4, channel = first_of_block + row * kRow + g;
+    const int n = part * kRow + 2 * t;
     channels_left = static_cast<int>(in.channels) - channel;
-#pragma unroll
-    for (int i = 0; i < 2 * kOfWarp; ++i) {
-      const int r = i / 2, at = n + i % 2;
-      const bool present = r * kRow < channels_left && at < state;
-      const int64_t of_channel = static_cast<int64_t>(channel + r * kRow) * state;
-      A[r][i % 2] = present ? dir.A[of_channel + at] * kLog2e : 0.0f;
-      h[r][i % 2] = 0.0f;
-    }
-#pragma unroll
-    for (int j = 0; j < kPairs; ++j) picks[j] = t == j ? 1.0f : 0.0f;
-    if constexpr (kSave) {
+    const float* const rates = dir.A + static_cast<int64_t>(channel) * state;
+    const auto rate = [&](int at) {
+      return channels_left > 0 && at < state ? rates[at] * kLog2e : 0.0f;
+    };
+    work.g = g, work.t = t, work.A = {rate(n), rate(n + 1)};
+    work.init();
+    const auto& tile = shared.tile[0];
+    const auto bytes_to = [&](const auto& place, const auto& base) {
+      return static_cast<int>(reinterpret_cast<const char*>(&place) -
+                              reinterpret_cast<const char*>(&base));
+    };
+    const int2 in_steps = work.place_in_steps(), in_states = work.place_in_states();
+    places = {bytes_to(tile.delta[row].of[g][in_steps.x], tile),
+              bytes_to(tile.input[row].of[g][in_steps.y], tile),
+              bytes_to(tile.B[part].of[0][in_states.x], tile),
+              bytes_to(tile.C[part].of[0][in_states.y], tile)};
+    const auto& sums = shared.sums[0];
+    place_of_sums = bytes_to(sums[part][row].of[work.token()][g], sums);
+    // Or the compiler works them out from g and t again and again.
+    asm volatile(""
+                 : "+r"(places.delta), "+r"(places.input), "+r"(places.B), "+r"(places.C),
+                   "+r"(place_of_sums));
+    h[0] = h[1] = 0.0f;
+    if constexpr (kSave && !Shared::kStaged) {
       checkpoints_before = (tiles.at(0) * kTile + (tiles.reverse ? kTile - 1 : 0)) / kSpacing<T>;
       const int64_t before =
           (direction * in.batch + sample) * checkpoints_of<T>(in.length) + checkpoints_before;
@@ -86,151 +225,71 @@ struct Scanner {
     }
   }
 
-  __device__ void load_steps(const AllSteps<kRows>& from, int token, float2 (&to)[kOfWarp]) const {
-    if constexpr (kOfWarp == 1) {
-      to[0] = *reinterpret_cast<const float2*>(&from.single.of[g][token][0]);
+  __device__ void save(int slot, int in_tile) {
+    const Word<History<T>> states = pack<History<T>>(h[0], h[1]);
+    if constexpr (Shared::kStaged) {
+      const int n = part * kRow + 2 * work.t;
+      auto* const to = &shared.checkpoints[slot][row][in_tile].of[work.g][n];
+      *reinterpret_cast<Word<History<T>>*>(to) = states;
     } else {
-      const float4 both = *reinterpret_cast<const float4*>(&from.pair.of[g][token][0]);
-      to[0] = {both.x, both.y}, to[1] = {both.z, both.w};
-    }
-  }
-  __device__ void load(int slot, int octet, Octet& to) const {
-    const auto& tile = shared.tile[slot];
-    const int token = octet * kOctet + 2 * t;
-    load_steps(tile.delta, token, to.delta), load_steps(tile.input, token, to.input);
-    to.B = {tile.B[part].of[token][g], tile.B[part].of[token + 1][g]};
-  }
-  // C of the g-th token, where that is one of the j-th pair; the others' stays zero.
-  __device__ void load_C(int slot, int octet, int j, float2& to) const {
-    if (g / 2 != j) return;
-    to = *reinterpret_cast<const float2*>(&shared.tile[slot].C[part].of[octet * kOctet + g][2 * t]);
-  }
-
-  // d = a * b, of which b may need no more bits than a matrix instruction reads.
-  template <bool kExact>
-  __device__ static void spread(Quad& d, float2 a, float b) {
-    if constexpr (kOneProduct) {
-      multiply(d, a.x, a.y, b);
-    } else {
-      const float2 high = {upper_bits(a.x), upper_bits(a.y)};
-      d = {};
-      if constexpr (!kExact) multiply(d, high.x, high.y, b - upper_bits(b));
-      multiply_add(d, high.x, high.y, a.x - high.x, a.y - high.y, b, b);
-    }
-  }
-  __device__ static void collect(Quad& d, const float (&a)[4], float2 C) {
-    if constexpr (!kOneProduct) {
-      float high[4], low[4];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) high[i] = upper_bits(a[i]), low[i] = a[i] - high[i];
-      multiply_add(d, low[0], low[1], low[2], low[3], C.x, C.y);
-      if constexpr (sizeof(T) == 4) {
-        multiply_add(d, high[0], high[1], high[2], high[3], C.x - upper_bits(C.x),
-                     C.y - upper_bits(C.y));
+      if (channels_left > 0 && checkpoints_before < checkpoints_of<T>(tiles.length)) {
+        *reinterpret_cast<Word<History<T>>*>(checkpoint) = states;
       }
-    }
-    multiply_add(d, a[0], a[1], a[2], a[3], C.x, C.y);
-  }
-
-  // The decays and inputs of the j-th pair. A product's rows g and g + 8 are the two rows of
-  // channels, or one row's two tokens; then half of each product of inputs is of no use.
-  __device__ void prepare(const Octet& octet, int j, Prepared& to) const {
-    const float2 B = t == j ? octet.B : float2{0, 0};
-    Quad delta[kOfWarp], input[2];
-#pragma unroll
-    for (int i = 0; i < kOfWarp; ++i) spread<true>(delta[i], octet.delta[i], picks[j]);
-    spread<sizeof(T) == 2>(input[0], octet.input[0], B.x);
-    spread<sizeof(T) == 2>(input[1], octet.input[kOfWarp - 1], B.y);
-#pragma unroll
-    for (int r = 0; r < kOfWarp; ++r) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int token = i / 2, half = kOfWarp == 1 ? token : r;
-        to.decay[r][i] = exp2_approx(delta[kOfWarp == 1 ? 0 : token].at[2 * half] * A[r][i % 2]);
-        to.input[r][i] = input[token].at[2 * half + i % 2];
-      }
+      const int stride = static_cast<int>(args.work.in.channels) * (kParts * kRow);
+      checkpoints_before += tiles.reverse ? -1 : 1;
+      checkpoint += tiles.reverse ? -stride : stride;
     }
   }
 
-  // Collects in `sums` what a pair of tokens has of its states: C has the columns of that pair.
-  __device__ void step(const Prepared& of, float2 C, Quad (&sums)[kOfWarp]) {
-    float now[kOfWarp][4];
+  // Of both tokens the first state, then of both the second: an operand of a product.
+  __device__ void step(int j) {
+    const Prepared& of = prepared[j % 2];
+    Quad states;
 #pragma unroll
-    for (int r = 0; r < kOfWarp; ++r) {
-      now[r][0] = fmaf(of.decay[r][0], h[r][0], of.input[r][0]);
-      now[r][1] = fmaf(of.decay[r][1], h[r][1], of.input[r][1]);
-      now[r][2] = h[r][0] = fmaf(of.decay[r][2], now[r][0], of.input[r][2]);
-      now[r][3] = h[r][1] = fmaf(of.decay[r][3], now[r][1], of.input[r][3]);
+    for (int n = 0; n < 2; ++n) {
+      states.at[2 * n] = fmaf(of.decay[n], h[n], of.input[n]);
+      states.at[2 * n + 1] = h[n] = fmaf(of.decay[2 + n], states.at[2 * n], of.input[2 + n]);
     }
-    if constexpr (kOfWarp == 1) {
-      collect(sums[0], {now[0][0], now[0][2], now[0][1], now[0][3]}, C);
-    } else {
-#pragma unroll
-      for (int token = 0; token < 2; ++token) {
-        const int i = 2 * token;
-        collect(sums[token], {now[0][i], now[1][i], now[0][i + 1], now[1][i + 1]}, C);
-      }
-    }
-  }
-
-  __device__ void save() {
-    const int stride = static_cast<int>(args.work.in.channels) * (kParts * kRow);
-    const bool there = checkpoints_before < checkpoints_of<T>(tiles.length);
-    const int channels = there ? channels_left : 0;
-#pragma unroll
-    for (int r = 0; r < kOfWarp; ++r) {
-      if (r * kRow >= channels) break;
-      *reinterpret_cast<Word<History<T>>*>(checkpoint + r * kRow * kParts * kRow) =
-          pack<History<T>>(h[r][0], h[r][1]);
-    }
-    checkpoints_before += tiles.reverse ? -1 : 1;
-    checkpoint += tiles.reverse ? -stride : stride;
-  }
-
-  __device__ void store_sums(int slot, int octet, const Quad (&sums)[kOfWarp]) const {
-#pragma unroll
-    for (int r = 0; r < kOfWarp; ++r) {
-      auto& y = shared.sums[slot % Shared::kSumSlots][part][row + r].of;
-      y[octet * kOctet + 2 * t][g] = sums[0].at[2 * r];
-      y[octet * kOctet + 2 * t + 1][g] = sums[kOfWarp - 1].at[kOfWarp == 1 ? 3 : 2 * r + 1];
-    }
+    work.collect(j, states);
   }
 
   __device__ void scan() {
-    static_assert(kPairs % kAhead == 0);
     static_assert(kSpacing<T> % kOctet == 0 && kTile % kSpacing<T> == 0);
     constexpr int kOctets = kTile / kOctet;
-    Octet now, next;
-    float2 C[kPairs] = {};
-    Prepared prepared[kAhead];
+    const auto load = [&](int slot, int octet, int j) {
+      work.load(reinterpret_cast<const char*>(&shared.tile[slot]), places, octet * kOctet, j);
+    };
     shared.filled[0].wait(0);
-    load(0, 0, now);
-#pragma unroll
-    for (int j = 0; j < kPairs; ++j) load_C(0, 0, j, C[j]);
-#pragma unroll
-    for (int j = 0; j < kAhead; ++j) prepare(now, j, prepared[j]);
+    load(0, 0, 0), load(0, 0, 1);
+    work.prepare(0, prepared[0]), prepared[0].finish(), work.prepare(1, prepared[1]);
+    load(0, 0, 2), load(0, 0, 3);
+    // Barriers are looked at before they are needed: an answer takes longer than a pair of tokens.
+    bool drained = true, filled = true;
     for (int walked = 0; walked < tiles.count; ++walked) {
-      const int slot = walked & 1;
+      const int slot = walked & 1, sum_slot = slot % Shared::kSumSlots;
       const int before = walked - Shared::kSumSlots;  // its sums have lain where this one's will
-      if (before >= 0) shared.drained[before & 1].wait(before >> 1);
-#pragma unroll
-      for (int octet = 0; octet < kOctets; ++octet) {
-        const bool more = octet == kOctets - 1 && walked + 1 < tiles.count;
-        if (more) shared.filled[slot ^ 1].wait((walked + 1) >> 1);
-        const int next_slot = more ? slot ^ 1 : slot, next_octet = (octet + 1) % kOctets;
-        load(next_slot, next_octet, next);
-        if (kSave && octet * kOctet % kSpacing<T> == 0) save();
-        Quad sums[kOfWarp] = {};
-#pragma unroll
-        for (int j = 0; j < kPairs; ++j) {
-          const int ahead = (j + kAhead) % kPairs;
-          step(prepared[j % kAhead], C[j], sums);
-          load_C(next_slot, next_octet, j, C[j]);
-          prepare(ahead < kAhead ? next : now, ahead, prepared[j % kAhead]);
+      const bool last = walked + 1 == tiles.count;
+      if (!drained) shared.drained[before & 1].wait(before >> 1);
+      each<kOctets>([&](int octet) {
+        if (octet == kOctets - 2) {
+          filled = last || shared.filled[slot ^ 1].done((walked + 1) >> 1);
         }
-        store_sums(slot, octet, sums);
-        now = next;
-      }
+        if (octet == kOctets - 1) {
+          if (!filled) shared.filled[slot ^ 1].wait((walked + 1) >> 1);
+          drained = before < -1 || shared.drained[(before + 1) & 1].done((before + 1) >> 1);
+        }
+        if (kSave && octet * kOctet % kSpacing<T> == 0) save(slot, octet * kOctet / kSpacing<T>);
+        work.sums = {};
+        each<kPairs>([&](int j) {
+          prepared[(j + 1) % 2].finish();
+          step(j);
+          work.prepare((j + 2) % kPairs, prepared[j % 2]);
+          load(octet == kOctets - 1 && !last ? slot ^ 1 : slot, (octet + 1) % kOctets, j);
+        });
+        auto* const sums = reinterpret_cast<char*>(&shared.sums[sum_slot]) + place_of_sums;
+        work.store(reinterpret_cast<float*>(sums) + octet * kOctet * Shared::kPitch,
+                   Shared::kPitch);
+      });
       shared.scanned[slot].arrive();
     }
   }

@@ -12,13 +12,8 @@ struct Place {
   int row, k;
 
   __device__ explicit Place(int warp) {
-    const int lane = threadIdx.x % kWarp;
-    if constexpr (kRows < 3) {
-      row = lane % kRows, k = (kRows == 1 ? 0 : warp * (kWarp / kRows)) + lane / kRows;
-    } else {  // of the last eight tokens each warp has a row
-      row = lane < 24 ? lane % kRows : warp;
-      k = lane < 24 ? warp * 8 + lane / kRows : lane;
-    }
+    const int lane = warp * kWarp + threadIdx.x % kWarp;
+    row = lane % kRows, k = lane / kRows;
   }
 };
 
@@ -47,15 +42,13 @@ struct Walk {
   __device__ void init(const Rows<T>& rows, int64_t sample, int first_token, int tokens,
                        int channel, int channels) {
     if (rows.data == nullptr) return;
+    if (kAligned) channel = min(channel, channels - kRow);  // nobody stores what comes of it
     at =
         (char*)(rows.data + sample * rows.batch_stride + first_token * rows.token_stride + channel);
     step = rows.token_stride * tokens * static_cast<int>(sizeof(T));
     count = min(kRow, channels - channel);
   }
   __device__ void advance() { at += step; }
-  __device__ void prefetch(int steps) const {
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(__cvta_generic_to_global(at + steps * step)));
-  }
   __device__ void load(Channels<Plain>& to) const { load_at(at, to); }
   __device__ void load_at(const char* from_bytes, Channels<Plain>& to) const {
     if constexpr (kAligned) {
@@ -86,20 +79,6 @@ struct Walk {
       }
     }
   }
-};
-
-// The tiles that have a token for a lane.
-struct Presence {
-  int first = 0, end = 0;
-
-  __device__ Presence() {}
-  __device__ Presence(const Tiles& tiles, int k, bool present) {
-    if (!present) return;
-    const bool in_boundary = tiles.token(tiles.boundary(), k) < tiles.length;
-    first = tiles.reverse && !in_boundary ? 1 : 0;
-    end = tiles.reverse || in_boundary ? tiles.count : tiles.count - 1;
-  }
-  __device__ bool operator()(int walked) const { return walked >= first && walked < end; }
 };
 
 __device__ __forceinline__ void load_numbers(const float* from, int channel, int channels,
