@@ -1,7 +1,6 @@
 // Which kernels a problem goes to: checks of the arguments, and how the work is divided.
 #include <algorithm>
 #include <climits>
-#include <iterator>
 #include <utility>
 
 #include "ops/selective_scan/cuda_backward.cuh"
@@ -187,19 +186,29 @@ BackwardPlan plan_backward(const Inputs<T>& in, const Device& device) {
 }
 
 // The rows of channels of the split kernel's blocks for which it takes the shortest time, or 0 for
-// the wide kernel: rounds of blocks over the processors, each at its measured time a token.
+// the wide kernel: rounds of blocks over the processors, each at its measured time a token and with
+// some tokens more for its beginning.
 template <class T>
 int best_forward(const Inputs<T>& in, const Device& device) {
   if (in.state > kBlock) return 1;
-  const int64_t directions = in.directions;
-  const auto cost = [&](double of_token, int64_t channels, int64_t blocks_of_processor) {
+  const auto cost = [&](double of_token, int begin, int64_t channels, int64_t blocks_of_processor) {
     const int64_t blocks = in.batch * ((in.channels + channels - 1) / channels);
     const int64_t at_once = device.processors * blocks_of_processor;
-    return of_token * static_cast<double>((blocks + at_once - 1) / at_once);
+    return of_token * static_cast<double>((in.length + begin) * ((blocks + at_once - 1) / at_once));
   };
-  const double costs[] = {cost(0.61, 64, 12 / directions), cost(0.024, 8, 2 / directions),
-                          cost(0.034, 16, 2 / directions), cost(0.044, 24, 2 / directions)};
-  return static_cast<int>(std::min_element(std::begin(costs), std::end(costs)) - costs);
+  constexpr bool kBf16 = std::is_same_v<T, __nv_bfloat16>;
+  const double wide = kBf16 ? 0.565 : 0.58;  // us on an H100
+  const double split[] = {kBf16 ? 0.0227 : 0.0295, kBf16 ? 0.0293 : 0.0425, kBf16 ? 0.0409 : 0.06};
+  int best = 0;
+  double least = cost(wide, 18, 64, 12 / in.directions);
+  for (int rows = 1; rows <= 3; ++rows) {
+    const int bytes = split_shared_bytes<T>(rows) + device.shared_reserved;
+    const int room = device.shared_of_processor / bytes;
+    if (room == 0) break;
+    const double now = cost(split[rows - 1], 95, 8 * rows, std::min(room, 2 / in.directions));
+    if (now < least) least = now, best = rows;
+  }
+  return best;
 }
 
 }  // namespace
