@@ -7,8 +7,7 @@
 // behind a checkpoint of the forward pass. For each chunk
 //   1. gate: a lane computes step, softplus, the gate's part of the gradient, dz and `out` for its
 //      two channels in two tokens;
-//   2. ascend, when the walk comes to a span: from the checkpoint, the states h_0 .. h_16 once
-//   more,
+//   2. ascend, when the walk comes to a span: from the checkpoint, the states h_0 .. h_16 anew,
 //      kept in shared memory as bfloat16: [token][channel][state]. The walk comes by the second
 //      chunk, so that the steps of the first are computed here and once more in its own step 1;
 //   3. dC_t = sum over channels of dy h_t by matrix instructions, 16 states by 16 channels at a
