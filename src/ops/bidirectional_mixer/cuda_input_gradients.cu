@@ -13,6 +13,7 @@
 // the few microseconds that it takes to start and to end.
 #include "ops/bidirectional_mixer/cuda_matrix.cuh"
 #include "ops/bidirectional_mixer/cuda_projections.cuh"
+#include "ops/shared_memory.h"
 
 namespace vim::ops::mixer::cuda {
 namespace {
@@ -154,8 +155,7 @@ cudaError_t input_gradients(const ProjectionGradients<T>& work, float* workspace
   }
   if (cut.blocks == 0) return cudaSuccess;
   const int bytes = input_shared_bytes();
-  const cudaError_t error =
-      cudaFuncSetAttribute(part_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  const cudaError_t error = allow_shared_memory(part_kernel<T>, bytes);
   if (error != cudaSuccess) return error;
   const dim3 grid(slabs_of(shape), 2, cut.blocks);
   part_kernel<T><<<grid, kThreads, bytes, stream>>>(work, workspace, cut.each);

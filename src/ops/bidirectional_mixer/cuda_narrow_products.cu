@@ -18,6 +18,7 @@
 #include "ops/bidirectional_mixer/cuda_matrix.cuh"
 #include "ops/bidirectional_mixer/cuda_projections.cuh"
 #include "ops/cuda_device.cuh"
+#include "ops/shared_memory.h"
 
 namespace vim::ops::mixer::cuda {
 namespace {
@@ -227,8 +228,7 @@ cudaError_t launch(const Product<T>& work, int processors, cudaStream_t stream) 
   if (work.tokens == 0 || work.columns == 0) return cudaSuccess;
   const auto kernel = product_kernel<T, kSteps, kAdd>;
   constexpr int kBytes = Memory<kSteps>::kBytes;
-  const cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  const cudaError_t error = allow_shared_memory(kernel, kBytes);
   if (error != cudaSuccess) return error;
   const int slabs = (work.columns + kColumns - 1) / kColumns;
   const Cut cut = cut_evenly((work.tokens + kTokens - 1) / kTokens,

@@ -19,6 +19,7 @@
 #include "ops/bidirectional_mixer/cuda_matrix.cuh"
 #include "ops/bidirectional_mixer/cuda_projections.cuh"
 #include "ops/cuda_device.cuh"
+#include "ops/shared_memory.h"
 
 namespace vim::ops::mixer::cuda {
 namespace {
@@ -220,8 +221,7 @@ cudaError_t launch(const ProjectionGradients<T>& work, float* workspace, const C
                    cudaStream_t stream) {
   const int bytes = step_shared_bytes(work.shape);
   const auto kernel = part_kernel<T, kWidth, kMaxSlabs>;
-  const cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  const cudaError_t error = allow_shared_memory(kernel, bytes);
   if (error != cudaSuccess) return error;
   kernel<<<dim3(cut.blocks, 2), kThreads, bytes, stream>>>(work, workspace, cut.each);
   return cudaGetLastError();

@@ -47,6 +47,7 @@
 #include "ops/selective_scan/cuda_backward_fetch.cuh"
 #include "ops/selective_scan/cuda_backward_gate.cuh"
 #include "ops/selective_scan/cuda_backward_states.cuh"
+#include "ops/shared_memory.h"
 
 namespace vim::ops::scan::cuda {
 namespace {
@@ -142,8 +143,7 @@ cudaError_t launch_backward(const BackwardArgs<T>& args, cudaStream_t stream) {
   const auto kernel =
       pieces_aligned(args.work) ? backward_kernel<T, true> : backward_kernel<T, false>;
   const int shared = backward_shared_bytes(args.plan.warps);
-  cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+  cudaError_t error = allow_shared_memory(kernel, shared);
   if (error == cudaSuccess && args.plan.share % args.plan.chunks != 0) {  // walks are shared
     error = cudaMemsetAsync(args.left, 0, args.plan.slots * sizeof(int), stream);
   }

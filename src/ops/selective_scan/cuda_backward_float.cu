@@ -17,6 +17,7 @@
 // Inputs of the next chunk are loaded into registers during step 4. A block has up to 102 KB of
 // shared memory, so that two share a multiprocessor of 227 KB.
 #include "ops/selective_scan/cuda_backward.cuh"
+#include "ops/shared_memory.h"
 
 namespace vim::ops::scan::cuda {
 namespace {
@@ -452,8 +453,7 @@ cudaError_t launch_backward(const BackwardArgs<float>& args, cudaStream_t stream
   const Inputs<float>& in = args.work.in;
   const int shared = backward_float_shared_bytes(args.plan.warps);
   const auto kernel = pairs_aligned(args.work) ? backward_kernel<true> : backward_kernel<false>;
-  const cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+  const cudaError_t error = allow_shared_memory(kernel, shared);
   if (error != cudaSuccess) return error;
   const auto blocks = static_cast<unsigned>(in.batch * args.plan.segments * in.directions *
                                             args.plan.channel_blocks);

@@ -25,6 +25,7 @@
 #include "ops/selective_scan/cuda_split_fill.cuh"
 #include "ops/selective_scan/cuda_split_finish.cuh"
 #include "ops/selective_scan/cuda_split_scanner.cuh"
+#include "ops/shared_memory.h"
 
 namespace vim::ops::scan::cuda {
 namespace split {
@@ -102,8 +103,7 @@ cudaError_t launch(const Forward<T>& work, cudaStream_t stream) {
   constexpr int kChannels = kRows * kRow, kShared = sizeof(Memory<T, kParts, kRows>);
   const Args<T> args{work, static_cast<int>((in.channels + kChannels - 1) / kChannels)};
   const auto run = [&](auto kernel) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared);
+    const cudaError_t error = allow_shared_memory(kernel, kShared);
     if (error != cudaSuccess) return error;
     kernel<<<static_cast<unsigned>(in.batch * args.blocks),
              in.directions * Warps<kParts, kRows>::kCount * kWarp, kShared, stream>>>(args);
