@@ -122,21 +122,31 @@ VIM_INLINE T sum(Vector<T> v) {
   return lane[0];
 }
 
+namespace detail {
+
+// Lanes 0, 1, ..., kCount - 1.
+template <int kCount, int... kLane>
+struct Lanes : Lanes<kCount - 1, kCount - 1, kLane...> {};
+template <int... kLane>
+struct Lanes<0, kLane...> {};
+
+// The sums of neighbours: those of a, then those of b.
+template <class V, int... kLane>
+VIM_INLINE V pair_sums(V a, V b, Lanes<0, kLane...>) {
+  return __builtin_shufflevector(a, b, (2 * kLane)...) +
+         __builtin_shufflevector(a, b, (2 * kLane + 1)...);
+}
+
+}  // namespace detail
+
 // Lane i of the result is the sum of the lanes of v[i]. Overwrites v.
 template <class T>
 VIM_INLINE Vector<T> sums(Vector<T> (&v)[kLanes<T>]) {
-  typename detail::Types<T>::Bits even, odd;
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes<T>; ++i) {
-    even[i] = 2 * i;
-    odd[i] = 2 * i + 1;
-  }
 #pragma GCC unroll 5
   for (int count = kLanes<T> / 2; count > 0; count /= 2) {
 #pragma GCC unroll 16
     for (int i = 0; i < count; ++i) {
-      v[i] = __builtin_shuffle(v[2 * i], v[2 * i + 1], even) +
-             __builtin_shuffle(v[2 * i], v[2 * i + 1], odd);
+      v[i] = detail::pair_sums(v[2 * i], v[2 * i + 1], detail::Lanes<kLanes<T>>{});
     }
   }
   return v[0];
