@@ -213,15 +213,30 @@ cv::Mat resize_height(const cv::Mat& image, int height, Filter filter) {
   return out;
 }
 
+// The input of each output position; step by step as Pillow adds them up, since rounding decides
+// between two inputs that are as near.
+std::vector<size_t> nearest(int in, int out) {
+  std::vector<size_t> from(out);
+  const double step = static_cast<double>(in) / out;
+  double at = step / 2;
+  for (size_t& position : from) {
+    position = static_cast<size_t>(at);
+    at += step;
+  }
+  return from;
+}
+
 cv::Mat resize_nearest(const cv::Mat& image, cv::Size size) {
   cv::Mat out(size, image.type());
   const size_t pixel = image.elemSize();
+  const std::vector<size_t> columns = nearest(image.cols, size.width);
+  const std::vector<size_t> rows = nearest(image.rows, size.height);
   for (int y = 0; y < size.height; ++y) {
-    const uint8_t* in = image.ptr(static_cast<int>((y + 0.5) * image.rows / size.height));
+    const uint8_t* in = image.ptr(static_cast<int>(rows[y]));
     uint8_t* to = out.ptr(y);
-    for (int x = 0; x < size.width; ++x) {
-      const auto from = static_cast<size_t>((x + 0.5) * image.cols / size.width);
-      std::memcpy(to + x * pixel, in + from * pixel, pixel);
+    for (const size_t from : columns) {
+      std::memcpy(to, in + from * pixel, pixel);
+      to += pixel;
     }
   }
   return out;

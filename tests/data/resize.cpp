@@ -44,6 +44,19 @@ TEST_CASE("Every filter gives Pillow's pixels, up, down and of a part") {
   }
 }
 
+TEST_CASE("Nearest takes the pixel that Pillow takes where two are as near") {
+  const std::vector<std::vector<uint8_t>> rows = {{0, 0, 0, 0, 1, 1, 1},
+                                                  {0, 1, 1, 2, 2, 3},
+                                                  {0, 0, 1, 1, 1, 2, 2, 2, 3, 3}};
+  for (const auto& expected : rows) {
+    cv::Mat in(1, expected.back() + 1, CV_8UC1);
+    for (int x = 0; x < in.cols; ++x) in.data[x] = static_cast<uint8_t>(x);
+    const cv::Size size(static_cast<int>(expected.size()), 1);
+    CHECK(equal(vim::data::resize(in, size, Filter::kNearest), cv::Mat(expected).t()));
+    CHECK(equal(vim::data::resize(in.t(), {1, size.width}, Filter::kNearest), cv::Mat(expected)));
+  }
+}
+
 TEST_CASE("One channel is resized as each of three equal ones") {
   const uint64_t seed = fresh_seed();
   const cv::Mat grey = random_image(50, 41, 1, seed);
