@@ -33,31 +33,18 @@ struct Record {
 };
 
 template <class T>
-std::string_view bytes_of(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
-
-// Takes the parts of a file one after another; nothing where it has not so many bytes left.
-class Parts {
- public:
-  explicit Parts(std::string_view bytes) : bytes_(bytes) {}
-
-  template <class T>
-  std::optional<std::span<const T>> take(uint64_t count) {
-    if (count > bytes_.size() / sizeof(T)) return std::nullopt;
-    const std::span<const T> part(reinterpret_cast<const T*>(bytes_.data()), count);
-    bytes_.remove_prefix(count * sizeof(T));
-    return part;
-  }
-  bool at_end() const { return bytes_.empty(); }
-
- private:
-  std::string_view bytes_;
-};
-
-template <class T>
 std::string_view bytes_of(std::span<const T> values) {
   return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+}
+
+// The other way round: of a part of the file, which holds whole values.
+template <class T>
+std::span<const T> values_in(std::string_view bytes) {
+  return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+uint64_t starts_of(uint64_t images) {
+  return images / kStride + (images % kStride != 0);
 }
 
 // Up to a 0 or the end.
@@ -69,6 +56,9 @@ std::string_view text_at(std::string_view text, uint64_t offset) {
 // Why the index is not of what is there now; empty where it is.
 std::string difference(const Listing& listing, const fs::path& root,
                        const std::vector<std::string>& shards) {
+  if (listing.of_shards() == shards.empty()) {
+    return shards.empty() ? "it is of shards" : "it is of folders";
+  }
   if (!shards.empty() &&
       !std::ranges::equal(shards, listing.containers(), {}, {}, &Container::path)) {
     return "there are other shards now";
@@ -89,13 +79,35 @@ std::string difference(const Listing& listing, const fs::path& root,
 
 }  // namespace
 
-struct Listing::Footer {
-  uint64_t version = 1;
-  uint64_t images = 0, places = 0, containers = 0, classes = 0;
-  uint64_t names = 0, text = 0;    // bytes
-  std::array<uint64_t, 5> hashes;  // of the parts
-  uint64_t hash = 0;               // of the footer before this
-};
+uint64_t IndexFooter::own_hash() const {
+  return hash64(this, offsetof(IndexFooter, hash));
+}
+
+std::optional<IndexParts> index_parts(std::string_view file, const IndexFooter& f) {
+  if (!file.starts_with(kMagic) || file.size() < kMagic.size() + sizeof f) return std::nullopt;
+  std::string_view rest = file.substr(kMagic.size(), file.size() - kMagic.size() - sizeof f);
+  const std::array<std::pair<uint64_t, size_t>, 5> counts = {
+      {{starts_of(f.images), sizeof(uint64_t)},
+       {f.places, sizeof(Place)},
+       {f.containers, sizeof(Record)},
+       {f.names, 1},
+       {f.text, 1}}};
+  IndexParts parts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto [count, size] = counts[i];
+    if (count > rest.size() / size) return std::nullopt;
+    parts[i] = rest.substr(0, count * size);
+    rest.remove_prefix(parts[i].size());
+  }
+  if (!rest.empty()) return std::nullopt;
+  return parts;
+}
+
+std::array<uint64_t, 5> hashes_of(const IndexParts& parts) {
+  std::array<uint64_t, 5> hashes;
+  std::ranges::transform(parts, hashes.begin(), [](std::string_view part) { return hash64(part); });
+  return hashes;
+}
 
 Container stat_container(const fs::path& root, const std::string& path) {
   struct stat status {};
@@ -134,35 +146,25 @@ Listing::Listing(const fs::path& index) : file_(std::in_place, index) {
     if (!good) throw Error(concat(index.string(), ": ", reason));
   };
   const std::string_view bytes = file_->bytes();
-  Footer f;
+  IndexFooter f;
   require(bytes.starts_with(kMagic), "is no index");
   require(bytes.size() >= kMagic.size() + sizeof f, "ends too early");
   std::memcpy(&f, bytes.data() + bytes.size() - sizeof f, sizeof f);
-  require(f.hash == hash64(&f, offsetof(Footer, hash)), "ends too early, or its end is damaged");
+  require(f.hash == f.own_hash(), "ends too early, or its end is damaged");
   require(f.version == 1, "was written by a newer version");
 
-  Parts parts(bytes.substr(kMagic.size(), bytes.size() - kMagic.size() - sizeof f));
-  const auto starts = parts.take<uint64_t>(f.images / kStride + (f.images % kStride != 0));
-  const auto places = parts.take<Place>(f.places);
-  const auto records = parts.take<Record>(f.containers);
-  const auto names = parts.take<char>(f.names);
-  const auto text = parts.take<char>(f.text);
-  require(starts && places && records && names && text && parts.at_end() &&
-              (f.places == 0 || f.places == f.images) && f.images <= f.names,
-          "is damaged");
-  const std::array<uint64_t, 5> hashes = {hash64(bytes_of(*starts)), hash64(bytes_of(*places)),
-                                          hash64(bytes_of(*records)), hash64(bytes_of(*names)),
-                                          hash64(bytes_of(*text))};
-  require(hashes == f.hashes, "is damaged");
+  const auto parts = index_parts(bytes, f);
+  require(parts && (f.places == 0 || f.places == f.images) && f.images <= f.names, "is damaged");
+  require(hashes_of(*parts) == f.hashes, "is damaged");
 
+  const auto [starts, places, records, names, words] = *parts;
   images_ = static_cast<int64_t>(f.images);
-  starts_ = *starts;
-  places_ = *places;
-  names_ = {names->data(), names->size()};
-  const std::string_view words(text->data(), text->size());
+  starts_ = values_in<uint64_t>(starts);
+  places_ = values_in<Place>(places);
+  names_ = names;
   uint64_t after = 0;  // the paths
   int64_t first = 0;
-  for (const Record& r : *records) {
+  for (const Record& r : values_in<Record>(records)) {
     const Container c = {std::string(text_at(words, r.path)), r.modified, r.size,
                          static_cast<uint32_t>(r.label), static_cast<int64_t>(r.first)};
     require(c.first >= first && c.first <= images_, "is damaged");
@@ -215,17 +217,17 @@ void Listing::write(const fs::path& index) const {
     text += c.path + '\0';
   }
   for (const std::string& name : classes_) text += name + '\0';
-  const std::array<std::string_view, 5> parts = {bytes_of(starts_), bytes_of(places_),
-                                                 bytes_of(records), names_, text};
-  Footer footer;
+  const IndexParts parts = {bytes_of(starts_), bytes_of(places_),
+                            bytes_of(std::span<const Record>(records)), names_, text};
+  IndexFooter footer;
   footer.images = static_cast<uint64_t>(images_);
   footer.places = places_.size();
   footer.containers = records.size();
   footer.classes = classes_.size();
   footer.names = names_.size();
   footer.text = text.size();
-  for (size_t i = 0; i < parts.size(); ++i) footer.hashes[i] = hash64(parts[i]);
-  footer.hash = hash64(&footer, offsetof(Footer, hash));
+  footer.hashes = hashes_of(parts);
+  footer.hash = footer.own_hash();
   write_atomically(index, [&](FileWriter& file) {
     file.write(kMagic);
     for (const std::string_view part : parts) file.write(part);

@@ -10,6 +10,7 @@
 //   footer                              counts and a hash of each part
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -25,6 +26,23 @@
 namespace vim::data {
 
 inline constexpr std::string_view kIndexSuffix = ".vimindex";
+
+struct IndexFooter {
+  uint64_t version = 1;
+  uint64_t images = 0, places = 0, containers = 0, classes = 0;
+  uint64_t names = 0, text = 0;  // bytes
+  std::array<uint64_t, 5> hashes = {};  // of the parts
+  uint64_t hash = 0;  // of the footer before this
+
+  uint64_t own_hash() const;
+};
+static_assert(sizeof(IndexFooter) == 104);
+
+// Starts, places, containers, names and text of an index file, and what hashes they have; nothing
+// where the counts do not fit the file.
+using IndexParts = std::array<std::string_view, 5>;
+std::optional<IndexParts> index_parts(std::string_view file, const IndexFooter& footer);
+std::array<uint64_t, 5> hashes_of(const IndexParts& parts);
 
 // A folder or a shard, with a stretch of the images.
 struct Container {
@@ -71,7 +89,8 @@ class Listing {
   Listing& operator=(const Listing&) = delete;
 
   int64_t size() const { return images_; }
-  std::string_view name(int64_t image) const;  // in its container
+  bool of_shards() const { return !places_.empty(); }  // or of folders
+  std::string_view name(int64_t image) const;          // in its container
   const Container& container_of(int64_t image) const;
   Place place(int64_t image) const;  // of an image in a shard
   const std::vector<Container>& containers() const { return containers_; }
@@ -80,7 +99,6 @@ class Listing {
   void write(const std::filesystem::path& index) const;
 
  private:
-  struct Footer;
   void check_labels(const std::filesystem::path& index) const;
 
   std::optional<MappedFile> file_;

@@ -6,6 +6,7 @@ import collections
 import gzip
 import io
 import json
+import os
 import pickle
 import struct
 import subprocess
@@ -92,7 +93,7 @@ def arrays():
     put("cifar", "two", bytes([1, 7]) + bytes(3072) + bytes([2, 99]) + bytes(3072))
 
 
-def packed(vim_data):
+def packed_and_indexed(vim_data):
     with tempfile.TemporaryDirectory() as folder:
         for split in ("train", "val"):
             for label in ("a", "b"):
@@ -103,6 +104,12 @@ def packed(vim_data):
         for name, options in {"files": [], "pixels": ["--raw", "--short-side", "5"]}.items():
             subprocess.run([vim_data, "pack", *options, f"{folder}/in", f"{folder}/{name}"], check=True)
             put("packed", name, Path(folder, name, "train.vimpack").read_bytes())
+        subprocess.run([vim_data, "pack", f"{folder}/in", f"{folder}/shards", "--shards", "3"], check=True)
+        for path in Path(folder).rglob("*"):
+            os.utime(path, (0, 0))
+        for root, kind, name in ("in", "image_folder", "folders"), ("shards", "webdataset", "shards"):
+            subprocess.run([vim_data, "index", f"{folder}/{root}", "--format", kind, "--output", folder], check=True)
+            put("index", name, Path(folder, "train.vimindex").read_bytes())
 
 
 def content():
@@ -187,7 +194,7 @@ jpegs()
 tars()
 pngs()
 arrays()
-packed(sys.argv[1])
+packed_and_indexed(sys.argv[1])
 torches()
 tensor_files()
 configs()
