@@ -78,15 +78,35 @@ int64_t all_cores() {
   return std::max<int64_t>(1, std::thread::hardware_concurrency());
 }
 
+const std::vector<std::string> kImageFormats = {"image_folder", "webdataset", "packed"};
+
+// Where the data are, and in which of those formats. `data` lives as long as the subcommand.
+void add_data_options(CLI::App& sub, vim::data::DataConfig& data,
+                      const std::vector<std::string>& formats) {
+  sub.add_option("DIR", data.root, "data.root")->required();
+  sub.add_option_function<std::string>(
+         "--format",
+         [&data](const std::string& chosen) {
+           for (const auto& [format, name] : vim::config::enum_names<vim::data::Format>) {
+             if (name == chosen) data.format = format;
+           }
+         },
+         "data.format, if it is not image_folder")
+      ->check(CLI::IsMember(formats));
+  sub.add_option("--train-shards", data.train_shards, "data.train_shards");
+  sub.add_option("--val-shards", data.val_shards, "data.val_shards");
+}
+
 void add_check(CLI::App& app, bool& all_well) {
-  auto* sub = app.add_subcommand("check", "Look for what is wrong with a folder of images");
+  auto* sub = app.add_subcommand("check", "Look for what is wrong with images");
   const auto command = std::make_shared<vim::data::CheckCommand>();
   command->workers = all_cores();
   sub->footer(
       "Finds broken, wrongly named and duplicate files, the same image in train and val or in two "
-      "classes, empty and tiny classes, grey, CMYK and rotated images, extreme sizes. Exit code 1 "
-      "where it found something.");
-  sub->add_option("DIR", command->root, "train/<class>/, val/<class>/; or <class>/")->required();
+      "classes, look-alikes and mirrored ones, empty and tiny classes, grey, CMYK and rotated "
+      "images, extreme sizes. An image folder may lack train/ and val/. Exit code 1 where it found "
+      "something.");
+  add_data_options(*sub, command->data, kImageFormats);
   sub->add_option("--json", command->json, "Write the findings to this file")->type_name("FILE");
   sub->add_option("--html", command->html, "Write a page with thumbnails")->type_name("FILE");
   sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
@@ -99,22 +119,30 @@ void add_stats(CLI::App& app) {
   auto* sub = app.add_subcommand("stats", "Means, deviations, sizes and images a class");
   const auto command = std::make_shared<vim::data::StatsCommand>();
   command->workers = all_cores();
-  sub->add_option("DIR", command->root, "Folder with images")->required();
+  add_data_options(*sub, command->data, kImageFormats);
   sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
   sub->add_flag("--json", command->json, "As JSON");
   sub->callback([=] { vim::data::stats(*command); });
 }
 
 void add_pack(CLI::App& app) {
-  auto* sub = app.add_subcommand("pack", "Put an image folder into one file a split");
+  auto* sub = app.add_subcommand("pack", "Put an image folder into one file a split, or shards");
   const auto command = std::make_shared<vim::data::PackCommand>();
   command->workers = all_cores();
-  sub->footer("Then train with data.format=packed data.root=OUT.");
+  sub->footer(
+      "Then train with data.format=packed data.root=OUT, or data.format=webdataset from shards.");
   sub->add_option("DIR", command->root, "Image folder: train/<class>/, val/<class>/")->required();
-  sub->add_option("OUT", command->output, "Folder for train.vimpack and val.vimpack")->required();
+  sub->add_option("OUT", command->output, "Folder for train.vimpack and val.vimpack, or shards")
+      ->required();
+  auto* shards = sub->add_option("--shards", command->images_per_shard,
+                                 "Write tar files of so many images (WebDataset)");
+  shards->type_name("IMAGES")->check(CLI::PositiveNumber);
   sub->add_option("--short-side", command->short_side, "Shrink larger images to this short side")
       ->check(CLI::PositiveNumber);
-  sub->add_flag("--raw", command->raw, "Keep pixels: large, and nothing to decode in training");
+  sub->add_flag("--exif-transpose", command->exif_transpose,
+                "Turn photographs upright; else they are as data.exif_transpose says in training");
+  sub->add_flag("--raw", command->raw, "Keep pixels: large, and nothing to decode in training")
+      ->excludes(shards);
   sub->add_option("--quality", command->quality, "Of JPEGs that are written anew")
       ->check(CLI::Range(1, 100));
   sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
@@ -134,37 +162,28 @@ void add_unpack(CLI::App& app) {
 void add_index(CLI::App& app) {
   auto* sub = app.add_subcommand("index", "List an image folder or tar shards once and for all");
   struct Options {
-    std::string root, format = "image_folder";
-    std::optional<std::string> train_shards, val_shards, output;
+    vim::data::IndexCommand command;
+    std::optional<std::string> output;
   };
   const auto options = std::make_shared<Options>();
   sub->footer(
       "Data are then opened from train.vimindex and val.vimindex, as long as folders and shards "
       "stay as they are.");
-  sub->add_option("DIR", options->root, "data.root")->required()->check(CLI::ExistingDirectory);
-  sub->add_option("--format", options->format, "data.format: image_folder or webdataset")
-      ->check(CLI::IsMember({"image_folder", "webdataset"}))
-      ->capture_default_str();
-  sub->add_option("--train-shards", options->train_shards, "data.train_shards");
-  sub->add_option("--val-shards", options->val_shards, "data.val_shards");
+  add_data_options(*sub, options->command.data, {"image_folder", "webdataset"});
   sub->add_option("--output", options->output,
                   "Folder for the two files, then data.index; DIR where it is not given");
   sub->callback([=] {
-    vim::data::IndexCommand command;
-    command.data.root = options->root;
-    command.data.format = options->format == "webdataset" ? vim::data::Format::kWebdataset
-                                                          : vim::data::Format::kImageFolder;
-    command.data.train_shards = options->train_shards;
-    command.data.val_shards = options->val_shards;
-    command.output = options->output.value_or(options->root);
+    vim::data::IndexCommand command = options->command;
+    command.output = options->output.value_or(command.data.root);
     vim::data::index(command);
   });
 }
 
 void add_list(CLI::App& app) {
-  auto* sub = app.add_subcommand("list", "Name, class and size of every image of a packed file");
+  auto* sub =
+      app.add_subcommand("list", "Name, class and size of every image of a packed file or a shard");
   const auto file = std::make_shared<std::string>();
-  sub->add_option("FILE", *file, "Packed file")->required();
+  sub->add_option("FILE", *file, "Packed file, or tar file of images with labels")->required();
   sub->callback([=] { vim::data::list(*file); });
 }
 

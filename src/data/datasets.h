@@ -14,6 +14,9 @@ inline const char* split_name(Split split) {
   return split == Split::kTrain ? "train" : "val";
 }
 
+// Whether there is such a split, as far as names tell; idx and cifar always have both.
+bool has_split(const DataConfig& config, Split split);
+
 // The shards of a split, and where its index is or would be.
 std::vector<std::string> shards_of(const DataConfig& config, Split split);
 std::filesystem::path index_of(const DataConfig& config, Split split);
@@ -36,6 +39,7 @@ ListingParts list_image_folder(const std::filesystem::path& root, Split split);
 std::unique_ptr<Dataset> open_cifar(const std::filesystem::path& root, Split split, int channels);
 
 // `{train,val}.vimpack` (data/packed.h).
+std::filesystem::path packed_file(const std::filesystem::path& root, Split split);
 std::unique_ptr<Dataset> open_packed(const std::filesystem::path& root, Split split,
                                      const ReadOptions& options);
 

@@ -136,28 +136,28 @@ class ImageFolder : public Dataset {
   int64_t size() const override { return listing_->size(); }
 
   Sample read(int64_t id) const override {
-    const Container& container = listing_->container_of(id);
-    const fs::path path = path_in(container, id);
-    std::string bytes = read_file(path);
+    StoredImage image = stored(id);
     try {
-      Sample sample = sample_of(std::move(bytes), options_);
-      sample.label = container.label;
+      Sample sample = sample_of(std::move(image.file), options_);
+      sample.label = label(id);
       sample.id = id;
       return sample;
     } catch (const Error& error) {
-      throw Error(concat(path.string(), ": ", error.what()));
+      throw Error(concat(name(id), ": ", error.what()));
     }
   }
 
-  std::string name(int64_t id) const override {
-    return path_in(listing_->container_of(id), id).string();
-  }
+  StoredImage stored(int64_t id) const override { return {.file = read_file(path_of(id))}; }
+
+  int64_t label(int64_t id) const override { return listing_->container_of(id).label; }
+
+  std::string name(int64_t id) const override { return path_of(id).string(); }
 
   const std::vector<std::string>& classes() const override { return listing_->classes(); }
 
  private:
-  fs::path path_in(const Container& container, int64_t id) const {
-    return folder_ / container.path / listing_->name(id);
+  fs::path path_of(int64_t id) const {
+    return folder_ / listing_->container_of(id).path / listing_->name(id);
   }
 
   fs::path folder_;

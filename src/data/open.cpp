@@ -26,6 +26,24 @@ fs::path require_root(const DataConfig& config) {
       concat("data.root: there is no folder ", root.string(), "; set it to where the images are"));
 }
 
+const std::optional<std::string>& shard_pattern(const DataConfig& config, Split split) {
+  return split == Split::kTrain ? config.train_shards : config.val_shards;
+}
+
+std::vector<std::string> automatic_patterns(Split split) {
+  const std::string name = split_name(split);
+  return {concat(name, "/*.tar"), concat("*", name, "*.tar")};
+}
+
+std::vector<std::string> automatic_shards(const DataConfig& config, Split split) {
+  const fs::path root = require_root(config);
+  for (const std::string& pattern : automatic_patterns(split)) {
+    auto shards = find_shards(root, pattern, /*required=*/false);
+    if (!shards.empty()) return shards;
+  }
+  return {};
+}
+
 // Of images that have the model's size, as the last transform makes them.
 int64_t batch_bytes(const LoaderOptions& options, const InputSize& input, int64_t channels) {
   return options.batch_size * input.height * input.width * channels;
@@ -45,22 +63,43 @@ Sample Dataset::get(int64_t id) const {
   return sample;
 }
 
+StoredImage Dataset::stored(int64_t id) const {
+  return {.pixels = get(id).image};
+}
+
+int64_t Dataset::label(int64_t id) const {
+  return read(id).label;
+}
+
 ReadOptions read_options(const DataConfig& config) {
   return {.channels = static_cast<int>(config.channels), .exif_transpose = config.exif_transpose};
 }
 
 std::vector<std::string> shards_of(const DataConfig& config, Split split) {
-  const bool training = split == Split::kTrain;
-  const auto& pattern = training ? config.train_shards : config.val_shards;
-  const fs::path root = require_root(config);
-  if (pattern) return find_shards(root, *pattern);
-  const std::string name = split_name(split);
-  const auto automatic = {concat(name, "/*.tar"), concat("*", name, "*.tar")};
-  for (const std::string& tried : automatic) {
-    if (auto shards = find_shards(root, tried, /*required=*/false); !shards.empty()) return shards;
+  if (const auto& pattern = shard_pattern(config, split)) {
+    return find_shards(require_root(config), *pattern);
   }
-  throw Error(concat(root.string(), ": has neither ", join(automatic, " nor "), "; set data.",
-                     training ? "train_shards" : "val_shards", " to the files' names"));
+  std::vector<std::string> shards = automatic_shards(config, split);
+  if (!shards.empty()) return shards;
+  throw Error(concat(config.root, ": has neither ", join(automatic_patterns(split), " nor "),
+                     "; set data.", split == Split::kTrain ? "train_shards" : "val_shards",
+                     " to the files' names"));
+}
+
+bool has_split(const DataConfig& config, Split split) {
+  const fs::path root = require_root(config);
+  switch (config.format) {
+    case Format::kImageFolder:
+      return fs::is_directory(root / split_name(split));
+    case Format::kPacked:
+      return fs::exists(packed_file(root, split));
+    case Format::kWebdataset:
+      return shard_pattern(config, split) || !automatic_shards(config, split).empty();
+    case Format::kIdx:
+    case Format::kCifar:
+      break;
+  }
+  return true;
 }
 
 fs::path index_of(const DataConfig& config, Split split) {

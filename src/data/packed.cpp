@@ -85,6 +85,11 @@ std::string_view PackedFile::record(int64_t i) const {
   return bytes;
 }
 
+cv::Mat pixels_of(const PackEntry& entry, std::string_view record) {
+  return {static_cast<int>(entry.height), static_cast<int>(entry.width),
+          CV_8UC(static_cast<int>(entry.channels)), const_cast<char*>(record.data())};
+}
+
 PackWriter::PackWriter(FileWriter& file) : file_(file) {
   write(kMagic);
 }
@@ -143,22 +148,34 @@ class Packed : public Dataset {
   int64_t size() const override { return file_.size(); }
 
   Sample read(int64_t id) const override {
-    const PackEntry entry = file_.entry(id);
+    StoredImage image = stored(id);
     try {
-      const std::string_view bytes = file_.record(id);
       Sample sample;
-      if (entry.channels != 0) {
-        sample.image = pixels(entry, bytes);
+      if (image.pixels.empty()) {
+        sample = sample_of(std::move(image.file), options_);
       } else {
-        sample = sample_of(std::string(bytes), options_);
+        sample.image = with_channels(image.pixels, options_.channels);
       }
-      sample.label = entry.label;
+      sample.label = label(id);
       sample.id = id;
       return sample;
     } catch (const Error& error) {
       throw Error(concat(name(id), ": ", error.what()));
     }
   }
+
+  StoredImage stored(int64_t id) const override {
+    try {
+      const std::string_view bytes = file_.record(id);
+      const PackEntry entry = file_.entry(id);
+      if (entry.channels == 0) return {.file = std::string(bytes)};
+      return {.pixels = pixels_of(entry, bytes)};
+    } catch (const Error& error) {
+      throw Error(concat(name(id), ": ", error.what()));
+    }
+  }
+
+  int64_t label(int64_t id) const override { return file_.entry(id).label; }
 
   std::string name(int64_t id) const override {
     return concat(path_.string(), ", ", file_.name(id));
@@ -167,12 +184,6 @@ class Packed : public Dataset {
   const std::vector<std::string>& classes() const override { return file_.classes(); }
 
  private:
-  cv::Mat pixels(const PackEntry& entry, std::string_view bytes) const {
-    const cv::Mat view(static_cast<int>(entry.height), static_cast<int>(entry.width),
-                       CV_8UC(static_cast<int>(entry.channels)), const_cast<char*>(bytes.data()));
-    return with_channels(view, options_.channels);
-  }
-
   fs::path path_;
   PackedFile file_;
   ReadOptions options_;
@@ -180,10 +191,13 @@ class Packed : public Dataset {
 
 }  // namespace
 
+fs::path packed_file(const fs::path& root, Split split) {
+  return root / concat(split_name(split), kPackSuffix);
+}
+
 std::unique_ptr<Dataset> open_packed(const fs::path& root, Split split,
                                      const ReadOptions& options) {
-  const fs::path path = root / concat(split == Split::kTrain ? "train" : "val", kPackSuffix);
-  return std::make_unique<Packed>(path, options);
+  return std::make_unique<Packed>(packed_file(root, split), options);
 }
 
 }  // namespace vim::data

@@ -51,6 +51,9 @@ struct PackFooter {
 };
 static_assert(sizeof(PackFooter) == 64);
 
+// Of an entry with bare pixels; they stay where they are.
+cv::Mat pixels_of(const PackEntry& entry, std::string_view record);
+
 // An open packed file. Safe to use from many threads at once.
 class PackedFile {
  public:

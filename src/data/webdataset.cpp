@@ -43,6 +43,18 @@ class Webdataset : public Dataset {
   int64_t size() const override { return listing_->size(); }
 
   Sample read(int64_t id) const override {
+    StoredImage image = stored(id);
+    try {
+      Sample sample = sample_of(std::move(image.file), options_);
+      sample.label = label(id);
+      sample.id = id;
+      return sample;
+    } catch (const Error& error) {
+      throw Error(concat(name(id), ": ", error.what()));
+    }
+  }
+
+  StoredImage stored(int64_t id) const override {
     const Container& shard = listing_->container_of(id);
     const Place place = listing_->place(id);
     if (place.offset > shard.size || place.size > shard.size - place.offset) {
@@ -50,15 +62,10 @@ class Webdataset : public Dataset {
     }
     std::string bytes(place.size, '\0');
     files_.open(root_ / shard.path)->read(place.offset, bytes.data(), bytes.size());
-    try {
-      Sample sample = sample_of(std::move(bytes), options_);
-      sample.label = place.label;
-      sample.id = id;
-      return sample;
-    } catch (const Error& error) {
-      throw Error(concat(name(id), ": ", error.what()));
-    }
+    return {.file = std::move(bytes)};
   }
+
+  int64_t label(int64_t id) const override { return listing_->place(id).label; }
 
   std::vector<int64_t> shards() const override {
     std::vector<int64_t> firsts;

@@ -31,10 +31,11 @@ struct PreviewCommand {
 };
 void preview(const PreviewCommand& command);
 
-// Looks for what is wrong with a folder of images (split/class/image, class/image or just images)
-// and reports to standard output, and to files where they are given. True where all is well.
+// Looks for what is wrong with a folder of images (split/class/image, class/image or just images),
+// with shards or with packed files, and reports to standard output, and to files where they are
+// given. True where all is well.
 struct CheckCommand {
-  std::filesystem::path root;
+  DataConfig data;  // format, root and shards
   std::optional<std::filesystem::path> json, html;
   int64_t workers = 1;
   int64_t min_per_class = 10;
@@ -43,18 +44,20 @@ bool check(const CheckCommand& command);
 
 // Means and standard deviations of the channels, sizes, images a class: to standard output.
 struct StatsCommand {
-  std::filesystem::path root;
+  DataConfig data;  // format, root and shards
   int64_t workers = 1;
   bool json = false;
 };
 void stats(const StatsCommand& command);
 
 // Puts train/ and val/ of an image folder into train.vimpack and val.vimpack, for data.format:
-// packed. The files as they are; or, with a short side, larger images shrunk to it and written as
-// JPEG; or their pixels.
+// packed, or into shards, for webdataset; those for training in random order. The files as they
+// are; or, with a short side, larger images shrunk to it and written as JPEG; or, packed, pixels.
 struct PackCommand {
   std::filesystem::path root, output;
+  std::optional<int64_t> images_per_shard;  // nothing: packed
   std::optional<int64_t> short_side;
+  bool exif_transpose = false;  // upright pixels; else a JPEG that is written anew says how to turn
   bool raw = false;
   int64_t quality = 90;
   int64_t workers = 1;
@@ -76,7 +79,7 @@ struct IndexCommand {
 };
 void index(const IndexCommand& command);
 
-// A line for each image of a packed file: name, class, size. To standard output.
+// A line for each image of a packed file or a shard: name, class, size. To standard output.
 void list(const std::filesystem::path& file);
 
 // Images a second at 224 pixels, stage by stage, with the files of a folder from memory: to

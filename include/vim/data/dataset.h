@@ -12,6 +12,7 @@ namespace vim::data {
 
 struct ReadOptions;
 struct Sample;
+struct StoredImage;
 
 enum class Split { kTrain, kVal };
 
@@ -28,6 +29,12 @@ class Dataset {
 
   // Reads and decodes, with the same errors.
   virtual Sample get(int64_t id) const;
+
+  // Reads and changes nothing, with the same errors.
+  virtual StoredImage stored(int64_t id) const;
+
+  // A position in classes(); most data sets know it without reading the image.
+  virtual int64_t label(int64_t id) const;
 
   // The first position of each shard: images of a shard are read best in their order. Empty where
   // any order is as good.

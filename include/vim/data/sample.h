@@ -20,6 +20,12 @@ struct Sample {
   int orientation = 1;    // EXIF's, by which that image will be turned; 1: it stays
 };
 
+// An image as it is stored: its file's bytes, or bare pixels.
+struct StoredImage {
+  std::string file = {};
+  cv::Mat pixels = {};  // empty: it is a file
+};
+
 // A sample from the bytes of an image file. A JPEG is not decoded yet. Throws Error with the
 // reason.
 Sample sample_of(std::string bytes, const ReadOptions& options);

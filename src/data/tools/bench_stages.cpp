@@ -7,8 +7,7 @@
 #include <memory>
 
 #include "data/codecs.h"
-#include "data/tools/probe.h"
-#include "data/tools/tree.h"
+#include "data/tools/inventory.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
 #include "vim/core/random.h"
@@ -31,11 +30,9 @@ constexpr std::array kDebianPhotographs = {"/usr/share/scratch/Media/Backgrounds
                                            "/usr/share/doc/labelme-examples/examples"};
 
 void add_folder(const fs::path& root, BenchFiles& files) {
-  for (const FoundFile& file : list_tree(root).files) {
-    if (encoding_by_name(file.path) == Encoding::kNone || files.megabytes > kMaxMegabytes) {
-      continue;
-    }
-    std::string bytes = read_file(root / file.path);
+  for (const Item& item : take_inventory(root).items) {
+    if (item.named == Encoding::kNone || files.megabytes > kMaxMegabytes) continue;
+    std::string bytes = read_file(root / item.path);
     try {
       const cv::Mat image = decode_image(bytes);
       files.pixels += static_cast<double>(image.total());
@@ -44,7 +41,7 @@ void add_folder(const fs::path& root, BenchFiles& files) {
       continue;
     }
     files.megabytes += static_cast<double>(bytes.size()) / 1e6;
-    files.paths.push_back(root / file.path);
+    files.paths.push_back(root / item.path);
     files.bytes.push_back(std::move(bytes));
   }
 }

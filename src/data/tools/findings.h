@@ -2,13 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "data/tools/inventory.h"
 #include "data/tools/probe.h"
-#include "data/tools/tree.h"
 #include "vim/config/leaf.h"
 
 namespace vim::data {
@@ -21,6 +19,7 @@ enum class Problem {
   kWrongName,
   kDuplicate,
   kLookAlike,
+  kMirrored,
   kEmptyClass,
   kMissingClass,
   kTinyClass,
@@ -34,22 +33,21 @@ enum class Problem {
 struct Finding {
   Problem problem;
   std::string message;
-  std::vector<std::string> files;  // below the root; none where it is about a class
+  std::vector<size_t> items;  // of the inventory; none where it is about a class
 };
 
 struct Report {
-  std::filesystem::path root;
-  int64_t files = 0;
+  const Inventory& inventory;
   std::vector<Finding> findings;  // in the order of Problem
 };
 
-// `facts` of each of the tree's files.
-Report find_problems(const std::filesystem::path& root, const Tree& tree,
-                     const std::vector<FileFacts>& facts, int64_t min_per_class);
+// `facts` of each item.
+Report find_problems(const Inventory& inventory, const std::vector<FileFacts>& facts,
+                     int64_t min_per_class);
 
 std::string as_text(const Report& report);
 std::string as_json(const Report& report);
-std::string as_html(const Report& report);  // with thumbnails; reads the files again
+std::string as_html(const Report& report);  // with thumbnails; reads the images again
 
 }  // namespace vim::data
 
@@ -63,6 +61,7 @@ inline constexpr auto enum_names<data::Problem> =
                           {data::Problem::kWrongName, "wrong_name"},
                           {data::Problem::kDuplicate, "duplicate"},
                           {data::Problem::kLookAlike, "look_alike"},
+                          {data::Problem::kMirrored, "mirrored"},
                           {data::Problem::kEmptyClass, "empty_class"},
                           {data::Problem::kMissingClass, "missing_class"},
                           {data::Problem::kTinyClass, "tiny_class"},

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cctype>
+#include <opencv2/core.hpp>
 
 #include "data/codecs.h"
 #include "data/exif.h"
 #include "data/resize.h"
 #include "vim/core/error.h"
-#include "vim/core/file.h"
 #include "vim/core/hash.h"
 #include "vim/data/image.h"
 
@@ -22,7 +22,18 @@ Encoding encoding_of(std::string_view bytes) {
   return is_jpeg(bytes) ? Encoding::kJpeg : is_png(bytes) ? Encoding::kPng : Encoding::kNone;
 }
 
-Colors colors_of(std::string_view bytes, Encoding encoding) {
+uint64_t hash_of(const StoredImage& stored) {
+  if (stored.pixels.empty()) return hash64(stored.file);
+  const cv::Mat& pixels = stored.pixels;
+  VIM_CHECK(pixels.isContinuous());
+  return hash64(pixels.data, pixels.total() * pixels.elemSize());
+}
+
+Colors colors_of(const StoredImage& stored, Encoding encoding) {
+  if (!stored.pixels.empty()) {
+    return stored.pixels.channels() == 1 ? Colors::kGrey : Colors::kRgb;
+  }
+  const std::string_view bytes = stored.file;
   if (encoding == Encoding::kJpeg) {
     const int components = jpeg_components(bytes);
     return components == 1 ? Colors::kGrey : components == 4 ? Colors::kCmyk : Colors::kRgb;
@@ -32,10 +43,8 @@ Colors colors_of(std::string_view bytes, Encoding encoding) {
   return type == 0 || type == 4 ? Colors::kGrey : Colors::kRgb;
 }
 
-}  // namespace
-
-LookHash look_hash(const cv::Mat& image) {
-  const cv::Mat small = with_channels(resize(image, {kGrid + 1, kGrid + 1}, Filter::kBox), 1);
+// Of an image of kGrid + 1 pixels a side.
+LookHash look_hash(const cv::Mat& small) {
   LookHash hash;
   for (int y = 0; y < kGrid; ++y) {
     for (int x = 0; x < kGrid; ++x) {
@@ -51,22 +60,35 @@ LookHash look_hash(const cv::Mat& image) {
   return hash;
 }
 
+}  // namespace
+
+Looks looks_of(const cv::Mat& image) {
+  const cv::Mat small = with_channels(resize(image, {kGrid + 1, kGrid + 1}, Filter::kBox), 1);
+  cv::Mat mirrored;
+  cv::flip(small, mirrored, 1);
+  return {look_hash(small), look_hash(mirrored)};
+}
+
 int distance(const LookHash& a, const LookHash& b) {
   return std::popcount(a.bits[0] ^ b.bits[0]) + std::popcount(a.bits[1] ^ b.bits[1]);
 }
 
-FileFacts probe(const std::filesystem::path& path) {
+cv::Mat pixels_of(const StoredImage& image) {
+  return image.pixels.empty() ? decode_image(image.file) : with_channels(image.pixels, 3);
+}
+
+FileFacts probe(const std::function<StoredImage()>& read) {
   FileFacts facts;
   try {
-    const std::string bytes = read_file(path);
-    facts.encoding = encoding_of(bytes);
-    facts.bytes_hash = hash64(bytes);
-    const cv::Mat image = decode_image(bytes);
+    const StoredImage stored = read();
+    facts.encoding = encoding_of(stored.file);
+    facts.bytes_hash = hash_of(stored);
+    const cv::Mat image = pixels_of(stored);
     facts.width = image.cols;
     facts.height = image.rows;
-    facts.colors = colors_of(bytes, facts.encoding);
-    if (facts.encoding == Encoding::kJpeg) facts.orientation = exif_orientation(bytes);
-    facts.look = look_hash(image);
+    facts.colors = colors_of(stored, facts.encoding);
+    facts.orientation = exif_orientation(stored.file);
+    facts.looks = looks_of(image);
   } catch (const Error& error) {
     facts.error = error.what();
   }

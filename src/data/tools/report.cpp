@@ -43,6 +43,8 @@ Words words(Problem problem) {
       return {"Duplicates", "are equal byte for byte"};
     case Problem::kLookAlike:
       return {"Look-alikes", "show nearly the same"};
+    case Problem::kMirrored:
+      return {"Mirrored", "show nearly the same, left and right exchanged"};
     case Problem::kEmptyClass:
       return {"Empty classes", "classes without an image"};
     case Problem::kMissingClass:
@@ -105,10 +107,14 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-// An <img> of the file, or nothing where it cannot be read.
-std::string thumbnail(const std::filesystem::path& path) {
+std::span<const size_t> shown_of(const Finding& finding) {
+  return std::span(finding.items).first(std::min(finding.items.size(), kShownAGroup));
+}
+
+// An <img> of the item, or nothing where it cannot be read.
+std::string thumbnail(const Inventory& inventory, size_t item) {
   try {
-    const cv::Mat image = read_image(path);
+    const cv::Mat image = pixels_of(inventory.read(item));
     const double scale =
         std::min(1.0, static_cast<double>(kThumbnail) / std::max(image.cols, image.rows));
     const auto side = [&](int length) { return std::max(1, static_cast<int>(length * scale)); };
@@ -120,28 +126,33 @@ std::string thumbnail(const std::filesystem::path& path) {
   }
 }
 
+std::vector<std::string> paths_of(const Inventory& inventory, std::span<const size_t> items) {
+  std::vector<std::string> paths;
+  for (const size_t item : items) paths.push_back(inventory.items[item].path);
+  return paths;
+}
+
 // With pictures, or in a line where there are none to show.
-std::string block(const std::filesystem::path& root, const Finding& finding) {
-  if (finding.problem == Problem::kBroken || finding.files.empty()) {
-    return concat("<p class=\"line\">", escaped(finding.message), finding.files.empty() ? "" : ": ",
-                  escaped(join(finding.files, ", ")), "</p>\n");
+std::string block(const Inventory& inventory, const Finding& finding) {
+  if (finding.problem == Problem::kBroken || finding.items.empty()) {
+    return concat("<p class=\"line\">", escaped(finding.message), finding.items.empty() ? "" : ": ",
+                  escaped(join(paths_of(inventory, finding.items), ", ")), "</p>\n");
   }
   std::string html = concat("<div class=\"finding\"><p>", escaped(finding.message), "</p>");
-  for (size_t i = 0; i < std::min(finding.files.size(), kShownAGroup); ++i) {
-    html += concat("<figure>", thumbnail(root / finding.files[i]), "<figcaption>",
-                   escaped(finding.files[i]), "</figcaption></figure>");
+  for (const size_t item : shown_of(finding)) {
+    html += concat("<figure>", thumbnail(inventory, item), "<figcaption>",
+                   escaped(inventory.items[item].path), "</figcaption></figure>");
   }
-  if (finding.files.size() > kShownAGroup) {
-    html += concat("<p>and ", finding.files.size() - kShownAGroup, " more</p>");
+  if (finding.items.size() > kShownAGroup) {
+    html += concat("<p>and ", finding.items.size() - kShownAGroup, " more</p>");
   }
   return html + "</div>\n";
 }
 
-std::string named(const Finding& finding) {
-  const std::span files(finding.files);
-  const std::string shown = join(files.first(std::min(files.size(), kShownAGroup)), ", ");
-  if (files.size() <= kShownAGroup) return shown;
-  return concat(shown, " and ", files.size() - kShownAGroup, " more");
+std::string named(const Inventory& inventory, const Finding& finding) {
+  const std::string shown = join(paths_of(inventory, shown_of(finding)), ", ");
+  if (finding.items.size() <= kShownAGroup) return shown;
+  return concat(shown, " and ", finding.items.size() - kShownAGroup, " more");
 }
 
 constexpr std::string_view kStyle =
@@ -166,6 +177,10 @@ std::string summary(const std::map<Problem, std::vector<const Finding*>>& findin
   return html + "</table>\n";
 }
 
+std::string files_of(const Report& report) {
+  return with_separators(static_cast<long long>(report.inventory.items.size()));
+}
+
 }  // namespace
 
 std::string as_text(const Report& report) {
@@ -174,18 +189,18 @@ std::string as_text(const Report& report) {
     text += concat(name_of(problem), ": ", with_separators(static_cast<long long>(findings.size())),
                    " (", words(problem).explanation, ")\n");
     for (const Finding* finding : findings) {
-      text +=
-          concat("  ", finding->message, finding->files.empty() ? "" : ": ", named(*finding), "\n");
+      text += concat("  ", finding->message, finding->items.empty() ? "" : ": ",
+                     named(report.inventory, *finding), "\n");
     }
   }
-  return text + concat(report.root.string(), ": ", with_separators(report.files), " files, ",
+  return text + concat(report.inventory.root.string(), ": ", files_of(report), " files, ",
                        with_separators(static_cast<long long>(report.findings.size())),
                        " findings\n");
 }
 
 std::string as_json(const Report& report) {
-  nlohmann::ordered_json json = {{"root", report.root.string()},
-                                 {"files", report.files},
+  nlohmann::ordered_json json = {{"root", report.inventory.root.string()},
+                                 {"files", report.inventory.items.size()},
                                  {"counts", nlohmann::ordered_json::object()},
                                  {"findings", nlohmann::ordered_json::array()}};
   for (const auto& [problem, findings] : by_problem(report)) {
@@ -194,7 +209,7 @@ std::string as_json(const Report& report) {
   for (const Finding& finding : report.findings) {
     json["findings"].push_back({{"problem", name_of(finding.problem)},
                                 {"message", finding.message},
-                                {"files", finding.files}});
+                                {"files", paths_of(report.inventory, finding.items)}});
   }
   // File names may be any bytes.
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
@@ -204,7 +219,7 @@ std::string as_html(const Report& report) {
   const auto findings = by_problem(report);
   std::string html = concat(
       "<!doctype html><meta charset=\"utf-8\"><title>vim-data check</title><style>", kStyle,
-      "</style>\n<h1>", escaped(report.root.string()), "</h1><p>", with_separators(report.files),
+      "</style>\n<h1>", escaped(report.inventory.root.string()), "</h1><p>", files_of(report),
       " files, ", with_separators(static_cast<long long>(report.findings.size())),
       " findings</p>\n", summary(findings));
   for (const auto& [problem, list] : findings) {
@@ -212,7 +227,7 @@ std::string as_html(const Report& report) {
                    with_separators(static_cast<long long>(list.size())),
                    ")</h2><div class=\"findings\">\n");
     for (size_t i = 0; i < std::min(list.size(), kShownAKind); ++i) {
-      html += block(report.root, *list[i]);
+      html += block(report.inventory, *list[i]);
     }
     html += "</div>\n";
     if (list.size() > kShownAKind) {

@@ -6,9 +6,9 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "data/tools/inventory.h"
 #include "data/tools/parallel.h"
 #include "data/tools/probe.h"
-#include "data/tools/tree.h"
 #include "vim/core/error.h"
 #include "vim/core/text.h"
 #include "vim/data/commands.h"
@@ -65,18 +65,18 @@ struct Stats {
 };
 
 Stats gather(const StatsCommand& c) {
-  const Tree tree = list_tree(c.root);
+  const Inventory inventory = take_inventory(c.data);
   std::vector<size_t> images;
-  for (size_t i = 0; i < tree.files.size(); ++i) {
-    if (encoding_by_name(tree.files[i].path) != Encoding::kNone) images.push_back(i);
+  for (size_t i = 0; i < inventory.items.size(); ++i) {
+    if (inventory.items[i].named != Encoding::kNone) images.push_back(i);
   }
   Stats stats;
   std::mutex mutex;
   for_each_in_parallel(static_cast<int64_t>(images.size()), c.workers, "stats", [&](int64_t i) {
-    const FoundFile& file = tree.files[images[i]];
+    const Item& item = inventory.items[images[i]];
     cv::Mat image;
     try {
-      image = read_image(c.root / file.path);
+      image = pixels_of(inventory.read(images[i]));
     } catch (const Error&) {
       const std::lock_guard lock(mutex);
       ++stats.unreadable;
@@ -88,9 +88,9 @@ Stats gather(const StatsCommand& c) {
     stats.sums.add(sums);
     stats.widths.push_back(image.cols);
     stats.heights.push_back(image.rows);
-    ++stats.images[file.split.empty() ? file.label : concat(file.split, "/", file.label)];
+    ++stats.images[item.split.empty() ? item.label : concat(item.split, "/", item.label)];
   });
-  if (stats.widths.empty()) throw Error(concat(c.root.string(), ": has no image that can be read"));
+  if (stats.widths.empty()) throw Error(concat(c.data.root, ": has no image that can be read"));
   std::ranges::sort(stats.widths);
   std::ranges::sort(stats.heights);
   return stats;
