@@ -12,6 +12,7 @@
 namespace vim::data {
 namespace {
 
+using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 constexpr unsigned kApp1 = 0xe1, kStartOfScan = 0xda, kOrientation = 0x0112;
@@ -91,6 +92,23 @@ Turn turn(int orientation) {
 int exif_orientation(std::string_view bytes) {
   const auto found = is_png(bytes) ? orientation_in_png(bytes) : orientation_in_jpeg(bytes);
   return found && *found >= 1 && *found <= 8 ? static_cast<int>(*found) : 1;
+}
+
+std::string with_orientation(const std::string& jpeg, int orientation) {
+  constexpr size_t kStart = 2;  // of image; JFIF's own segment comes right after it, if there is one
+  const Numbers numbers(jpeg, /*little=*/false);
+  const bool jfif = numbers.at(kStart, 2) == 0xffe0U;
+  const size_t at = jfif ? kStart + 2 + numbers.at(kStart + 2, 2).value_or(0) : kStart;
+  // The segment, a big-endian TIFF file, and its directory: one entry, a number of two bytes.
+  std::string segment =
+      "\xff\xe1\x00\x22"
+      "Exif\0\0"
+      "MM\0\x2a\0\0\0\x08"
+      "\0\x01"
+      "\x01\x12\0\x03\0\0\0\x01\0?\0\0"
+      "\0\0\0\0"s;
+  segment[segment.find('?')] = static_cast<char>(orientation);
+  return std::string(jpeg).insert(std::min(at, jpeg.size()), segment);
 }
 
 cv::Mat upright(const cv::Mat& image, int orientation) {

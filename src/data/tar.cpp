@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "vim/core/error.h"
+#include "vim/core/file.h"
 #include "vim/core/text.h"
 
 namespace vim::data {
@@ -21,8 +22,11 @@ constexpr uint64_t kMaxExtension = uint64_t{1} << 20;  // bytes of a long name o
 struct Field {
   size_t offset, size;
 };
-constexpr Field kName = {0, 100}, kSize = {124, 12}, kChecksum = {148, 8}, kKind = {156, 1},
-                kMagic = {257, 6}, kPrefix = {345, 155};
+constexpr Field kName = {0, 100}, kMode = {100, 8}, kUser = {108, 8}, kGroup = {116, 8},
+                kSize = {124, 12}, kTime = {136, 12}, kChecksum = {148, 8}, kKind = {156, 1},
+                kMagic = {257, 6}, kVersion = {263, 2}, kPrefix = {345, 155};
+
+constexpr char kFile = '0', kPax = 'x';
 
 std::string_view field(std::string_view block, Field place) {
   return block.substr(place.offset, place.size);
@@ -55,18 +59,49 @@ std::optional<uint64_t> number(std::string_view field) {
   return value;
 }
 
-// The sum of all bytes with blanks for the sum itself; some old programs took them as signed.
-bool checksum_is_right(std::string_view block) {
-  const std::optional<uint64_t> expected = number(field(block, kChecksum));
-  int64_t sum = 0, signed_sum = 0;
+// Of all bytes, with blanks for the sum itself, as numbers with or without a sign.
+template <class Byte>
+int64_t checksum(std::string_view block) {
+  int64_t sum = 0;
   for (size_t i = 0; i < block.size(); ++i) {
     const bool blank = i >= kChecksum.offset && i < kChecksum.offset + kChecksum.size;
-    const char c = blank ? ' ' : block[i];
-    sum += static_cast<unsigned char>(c);
-    signed_sum += static_cast<signed char>(c);
+    sum += static_cast<Byte>(blank ? ' ' : block[i]);
   }
-  return expected &&
-         (static_cast<int64_t>(*expected) == sum || static_cast<int64_t>(*expected) == signed_sum);
+  return sum;
+}
+
+// Some old programs took the bytes as signed.
+bool checksum_is_right(std::string_view block) {
+  const std::optional<uint64_t> expected = number(field(block, kChecksum));
+  if (!expected) return false;
+  const auto sum = static_cast<int64_t>(*expected);
+  return sum == checksum<unsigned char>(block) || sum == checksum<signed char>(block);
+}
+
+void put(std::string& block, Field place, std::string_view text) {
+  VIM_CHECK(text.size() <= place.size);
+  block.replace(place.offset, text.size(), text);
+}
+
+// Octal digits that fill the field, but for the 0 at its end.
+void put(std::string& block, Field place, uint64_t number) {
+  std::string digits(place.size - 1, '0');
+  for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit, number >>= 3) {
+    *digit = static_cast<char>('0' + (number & 7));
+  }
+  VIM_CHECK(number == 0);
+  put(block, place, digits);
+}
+
+// "length key=value\n", where the length is that of all of it.
+std::string pax_record(std::string_view key, std::string_view value) {
+  const std::string rest = concat(" ", key, "=", value, "\n");
+  size_t length = 0;
+  for (size_t next = rest.size(); next != length;
+       next = rest.size() + std::to_string(length).size()) {
+    length = next;
+  }
+  return std::to_string(length) + rest;
 }
 
 std::string name_in(std::string_view block) {
@@ -78,7 +113,7 @@ std::string name_in(std::string_view block) {
 }
 
 TarMember::Kind kind_of(char type, std::string_view name) {
-  constexpr char kOldFile = '\0', kFile = '0', kHardLink = '1', kContiguous = '7';
+  constexpr char kOldFile = '\0', kHardLink = '1', kContiguous = '7';
   if (type == kHardLink) return TarMember::Kind::kHardLink;
   if (type == kOldFile && name.ends_with('/')) return TarMember::Kind::kOther;  // an old folder
   return type == kOldFile || type == kFile || type == kContiguous ? TarMember::Kind::kFile
@@ -152,7 +187,7 @@ void TarReader::read_pax(std::string_view records, Extensions& extensions) const
 }
 
 std::optional<TarMember> TarReader::next() {
-  constexpr char kLongName = 'L', kLongLink = 'K', kPax = 'x', kGlobalPax = 'g', kSparse = 'S';
+  constexpr char kLongName = 'L', kLongLink = 'K', kGlobalPax = 'g', kSparse = 'S';
   Extensions local = global_;
   while (true) {
     if (file_.size() - at_ < kBlock) {
@@ -191,6 +226,33 @@ std::optional<TarMember> TarReader::next() {
     }
     at_ = end;
   }
+}
+
+void TarWriter::add(const std::string& name, std::string_view content) {
+  if (name.size() > kName.size) add_member(kPax, "long name", pax_record("path", name));
+  add_member(kFile, std::string_view(name).substr(0, kName.size), content);
+}
+
+void TarWriter::add_member(char type, std::string_view name, std::string_view content) {
+  constexpr uint64_t kReadable = 0644;
+  std::string block(kBlock, '\0');
+  put(block, kName, name);
+  put(block, kMode, kReadable);
+  put(block, kUser, uint64_t{0});
+  put(block, kGroup, uint64_t{0});
+  put(block, kSize, uint64_t{content.size()});
+  put(block, kTime, uint64_t{0});
+  put(block, kKind, std::string_view(&type, 1));
+  put(block, kMagic, "ustar");
+  put(block, kVersion, "00");
+  put(block, kChecksum, static_cast<uint64_t>(checksum<unsigned char>(block)));
+  file_.write(block);
+  file_.write(content);
+  file_.write(std::string((kBlock - content.size() % kBlock) % kBlock, '\0'));
+}
+
+void TarWriter::finish() {
+  file_.write(std::string(2 * kBlock, '\0'));
 }
 
 }  // namespace vim::data

@@ -1,5 +1,5 @@
-// What is where in a tar file: ustar with the extensions of GNU (long names, large numbers) and
-// POSIX (pax headers).
+// Tar files: ustar, read with the extensions of GNU (long names, large numbers) and POSIX (pax
+// headers), written with the latter.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,10 @@
 
 #include "data/input_file.h"
 
+namespace vim {
+class FileWriter;
+}
+
 namespace vim::data {
 
 struct TarMember {
@@ -19,7 +23,7 @@ struct TarMember {
   uint64_t offset = 0, size = 0;  // of its content
 };
 
-// Goes through the members of a file in their order; the content stays where it is. Every size and
+// What is where: goes through the members of a file in their order; the content stays where it is. Every size and
 // place is checked against the file; Error names the file and the place.
 class TarReader {
  public:
@@ -47,6 +51,19 @@ class TarReader {
   Extensions global_;         // for all that follow
   uint64_t buffered_ = 0;     // offset of `buffer_`
   std::vector<char> buffer_;  // a piece of the file
+};
+
+// Writes files, of nobody and of no time: the same members are the same bytes.
+class TarWriter {
+ public:
+  explicit TarWriter(FileWriter& file) : file_(file) {}
+  void add(const std::string& name, std::string_view content);
+  void finish();
+
+ private:
+  void add_member(char type, std::string_view name, std::string_view content);
+
+  FileWriter& file_;
 };
 
 }  // namespace vim::data

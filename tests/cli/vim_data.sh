@@ -72,6 +72,8 @@ cp train/cats/06.png train/dogs/copy.png
 cp train/dogs/07.png train/dogs/same.png
 mv train/dogs/08.png train/dogs/08.jpg
 "$tool" apply --transforms '[{adjust: {brightness: 1.02}}]' train/dogs/09.png train/dogs/brighter.png
+"$tool" apply --transforms '[flip, {adjust: {brightness: 1.02}}]' train/dogs/10.png train/dogs/mirrored.png
+"$tool" apply --transforms '[flip]' train/dogs/11.png val/cats/mirrored.png
 "$tool" apply --transforms '[{resize: [48, 3]}]' train/dogs/01.png train/dogs/strip.png
 mkdir train/fish && touch notes.txt
 mkdir -p train/birds val/birds && cp train/cats/00.png train/birds/ && cp val/cats/0.png val/birds/
@@ -84,11 +86,12 @@ for f in json.load(open(sys.argv[1]))["findings"]:
     found.setdefault(f["problem"], []).append((sorted(f["files"]), f["message"]))
 files = lambda kind: sorted(files for files, _ in found[kind])
 assert files("broken") == [["train/cats/half.png"]], found
-assert files("leak") == [["train/cats/05.png", "val/cats/copy.png"]], found
+assert files("leak") == [["train/cats/05.png", "val/cats/copy.png"], ["train/dogs/11.png", "val/cats/mirrored.png"]], found
 assert ["train/cats/06.png", "train/dogs/copy.png"] in files("two_classes"), found
 assert files("duplicate") == [["train/dogs/07.png", "train/dogs/same.png"]], found
 assert files("wrong_name") == [["train/dogs/08.jpg"]], found
 assert files("look_alike") == [["train/dogs/09.png", "train/dogs/brighter.png"]], found
+assert files("mirrored") == [["train/dogs/10.png", "train/dogs/mirrored.png"]], found
 assert files("not_read") == [["notes.txt"]], found
 assert files("extreme_size") == [["train/dogs/strip.png"]], found
 assert [m for _, m in found["empty_class"]] == ["train/fish has no image that can be read"], found
@@ -102,6 +105,7 @@ says "no such folder"
 # Packed, the same images train to the same numbers.
 cd "$scratch"
 rm -r "$photos/train/fish" "$photos/train/birds" "$photos/val/birds" "$photos/train/cats/half.png"
+rm "$photos/notes.txt"
 expect 0 "$tool" pack "$photos" "$scratch/packed" --workers 2
 says "train.vimpack"
 expect 0 "$tool" list "$scratch/packed/train.vimpack"
@@ -112,6 +116,63 @@ expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 "$scratch/a.png"
 expect 0 "$tool" preview --config "$scratch/c.yaml" --images 4 --set data.format=packed --set "data.root=$scratch/packed" \
   "$scratch/b.png"
 same_file "$scratch/a.png" "$scratch/b.png"
+
+# What is found and counted does not depend on how the images are kept.
+findings() {  # --format FORMAT DIR: what is wrong, by the images' own names
+  expect 1 "$tool" check "$@" --json "$scratch/c.json" --html "$scratch/c.html"
+  grep -q 'data:image/jpeg;base64' "$scratch/c.html" || fail "no thumbnails of $*"
+  python3 -c 'import json, re, sys
+for f in json.load(open(sys.argv[1]))["findings"]:
+    name = lambda path: re.sub("^.*, |^train/|^val/|[.](png|jpg)$", "", path)
+    if f["problem"] != "wrong_name":  # files in shards and packed files are named by their content, or not at all
+        print(f["problem"], re.sub("EXIF.*", "", f["message"]), sorted(map(name, f["files"])))' "$scratch/c.json" | sort
+}
+expect 0 "$tool" pack "$photos" "$scratch/written" --shards 7
+says "train-000000.tar"
+findings "$photos" >"$scratch/expected"
+[ "$(wc -l <"$scratch/expected")" -ge 6 ] || fail "few findings"
+findings --format packed "$scratch/packed" >"$scratch/found"
+diff "$scratch/expected" "$scratch/found" || fail "other findings in packed files"
+findings --format webdataset "$scratch/written" >"$scratch/found"
+diff "$scratch/expected" "$scratch/found" || fail "other findings in shards"
+expect 0 "$tool" stats "$photos"
+cp "$scratch/out" "$scratch/expected"
+for format in packed webdataset; do
+  [ $format = packed ] && folder=$scratch/packed || folder=$scratch/written
+  expect 0 "$tool" stats --format $format "$folder"
+  diff "$scratch/expected" "$scratch/out" || fail "other statistics of $folder"
+done
+expect 1 "$tool" check --format packed "$scratch/written"
+says "train.vimpack"
+expect 1 "$tool" stats --format webdataset "$scratch/packed"
+says "data.train_shards"
+
+# Python reads the shards: every file once, beside its class.
+python3 - "$photos" "$scratch/written" <<'PYTHON' || fail "shards"
+import glob, os, sys, tarfile
+photos, shards = sys.argv[1:]
+classes = open(f"{shards}/classes.txt").read().split()
+for split in "train", "val":
+    paths = sorted(glob.glob(f"{shards}/{split}-*.tar"))
+    order, seen = [], {}
+    for path in paths:
+        members = {m.name: tarfile.open(path).extractfile(m).read() for m in tarfile.open(path)}
+        images = [name for name in members if not name.endswith(".cls")]
+        assert len(images) == 7 or path == paths[-1], (path, images)
+        for name in images:
+            stem = name.rsplit(".", 1)[0]
+            assert stem not in seen and classes[int(members[stem + ".cls"])] == stem.split("/")[0], name
+            seen[stem] = members[name]
+            order.append(stem)
+    expected = {f"{c}/{f.rsplit('.', 1)[0]}": open(f"{photos}/{split}/{c}/{f}", "rb").read()
+                for c in os.listdir(f"{photos}/{split}") for f in os.listdir(f"{photos}/{split}/{c}")}
+    assert seen == expected and (order == sorted(order)) == (split == "val"), order
+PYTHON
+expect 0 "$tool" list "$scratch/written/val-000000.tar"
+says "$(printf 'cats/0.png\t0\t%s' "$(stat -c %s "$photos/val/cats/0.png")")"
+expect 1 "$tool" pack "$photos" "$scratch/written" --shards 100
+says "train-000001.tar: training would read this shard"
+expect 2 "$tool" pack "$photos" "$scratch/written" --shards 100 --raw
 
 # So they do from shards, with an index and without; the index knows when it is too old.
 python3 - "$photos" "$scratch/shards" <<'PYTHON'

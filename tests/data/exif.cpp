@@ -88,17 +88,6 @@ cv::Mat expected_upright(const cv::Mat& stored, int orientation) {
   return seen;
 }
 
-cv::Mat smooth_image(int width, int height) {
-  cv::Mat image(height, width, CV_8UC3);
-  for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < width; ++x) {
-      image.at<cv::Vec3b>(y, x) =
-          cv::Vec3b(x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height));
-    }
-  }
-  return image;
-}
-
 }  // namespace
 
 TEST_CASE(
@@ -126,6 +115,11 @@ TEST_CASE(
   CHECK(exif_orientation(with_exif(jpeg, tiff(0, true))) == 1);
   CHECK(exif_orientation(with_exif(jpeg, tiff(9, false))) == 1);
   CHECK(exif_orientation(jpeg) == 1);
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    const std::string bytes = with_orientation(jpeg, orientation);
+    CHECK(exif_orientation(bytes) == orientation);
+    CHECK(equal(decode_image(bytes), decode_image(jpeg)));
+  }
   CHECK(exif_orientation(png) == 1);
 }
 

@@ -32,6 +32,17 @@ inline cv::Mat random_image(int width, int height, int channels, uint64_t seed) 
   return image;
 }
 
+inline cv::Mat smooth_image(int width, int height) {
+  cv::Mat image(height, width, CV_8UC3);
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      image.at<cv::Vec3b>(y, x) =
+          cv::Vec3b(x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height));
+    }
+  }
+  return image;
+}
+
 inline bool equal(const cv::Mat& a, const cv::Mat& b) {
   if (a.size() != b.size() || a.type() != b.type()) return false;
   for (int y = 0; y < a.rows; ++y) {

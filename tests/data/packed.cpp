@@ -1,12 +1,16 @@
 #include "data/packed.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "data/datasets.h"
+#include "data/exif.h"
 #include "data/images.h"
+#include "data/resize.h"
 #include "support/support.h"
 #include "vim/core/error.h"
 #include "vim/core/file.h"
+#include "vim/core/text.h"
 #include "vim/data/commands.h"
 #include "vim/data/sample.h"
 
@@ -75,6 +79,81 @@ TEST_CASE("Raw pixels are those of the folder; a short side shrinks, and never e
   const auto small = open_packed(c.output, Split::kTrain, {});
   CHECK(small->get(0).image.size() == cv::Size(33, 25));
   CHECK(small->get(1).image.size() == cv::Size(21, 33));
+}
+
+TEST_CASE("Shards have the images, labels and classes of the folder, whatever the files are called") {
+  const ScratchFolder folder;
+  PackCommand c = command(folder);
+  c.images_per_shard = 4;
+  const cv::Mat image = random_image(9, 7, 3, 4);
+  const std::string deep = std::string(90, 'd') + "/" + std::string(120, 'e');
+  fs::create_directories(c.root / "val/b" / deep);
+  for (const std::string& name :
+       {std::string("1.png"), std::string("1.2.png"), std::string("1_2.png"), std::string("3.JPEG"),
+        std::string("\xc3\xa4 b.png"), deep + "/4.png"}) {
+    write_png(c.root / "val/b" / name, image);
+  }
+  pack(c);
+  DataConfig config;
+  config.format = Format::kWebdataset;
+  config.root = c.output.string();
+  for (const Split split : {Split::kTrain, Split::kVal}) {
+    const auto before = open_image_folder(c.root, split, {});
+    const auto after = open_dataset(config, split);
+    CHECK(after->classes() == before->classes());
+    REQUIRE(after->size() == before->size());
+    std::multiset<std::pair<int64_t, std::string>> expected, found;
+    for (int64_t i = 0; i < after->size(); ++i) {
+      expected.emplace(before->label(i), before->stored(i).file);
+      found.emplace(after->label(i), after->stored(i).file);
+      if (split == Split::kVal) CHECK(after->get(i).label == before->get(i).label);
+    }
+    CHECK(found == expected);
+  }
+  fs::create_directories(c.root / "train/c");
+  write_png(c.root / "train/c/1.png", image);
+  CHECK_THROWS_WITH(pack(c), Catch::Contains("different classes"));
+}
+
+TEST_CASE("A turned photograph is read from what is packed as it is read from the folder") {
+  const ScratchFolder folder;
+  PackCommand c;
+  c.root = folder / "images";
+  c.output = folder / "packed";
+  fs::create_directories(c.root / "train/a");
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    vim::write_atomically(
+        c.root / "train/a" / vim::concat(orientation, ".jpg"),
+        with_orientation(jpeg_bytes(smooth_image(120, 80), 95), orientation));
+  }
+  const auto far = [&](const PackCommand& command, bool read_packed, bool read_folder) {
+    pack(command);
+    const auto before = open_image_folder(c.root, Split::kTrain, {.exif_transpose = read_folder});
+    const auto after = open_packed(c.output, Split::kTrain, {.exif_transpose = read_packed});
+    double most = 0;
+    for (int64_t i = 0; i < before->size(); ++i) {
+      const cv::Mat image = after->get(i).image;
+      const cv::Mat expected =
+          resize(before->get(i).image, image.size(), vim::data::Filter::kBicubic);
+      most = std::max(most, cv::norm(image, expected, cv::NORM_L1) /
+                                static_cast<double>(image.total() * image.elemSize()));
+    }
+    return most;
+  };
+  for (const std::optional<int64_t> short_side : {std::optional<int64_t>(), {60}}) {
+    for (const bool raw : {false, true}) {
+      PackCommand d = c;
+      d.short_side = short_side;
+      d.raw = raw;
+      CAPTURE(short_side.has_value(), raw);
+      CHECK(far(d, false, false) < 3);
+      if (!raw) CHECK(far(d, true, true) < 3);
+      CHECK(far(d, false, true) > 20);
+      d.exif_transpose = true;
+      CHECK(far(d, false, true) < 3);
+      CHECK(far(d, true, true) < 3);
+    }
+  }
 }
 
 TEST_CASE("A packed file that is damaged anywhere is refused or names the image") {

@@ -96,6 +96,45 @@ for name, form in ("ustar", tarfile.USTAR_FORMAT), ("gnu", tarfile.GNU_FORMAT), 
   }
 }
 
+TEST_CASE("What is written is read as it was, by Python too, and the same in each writing") {
+  const ScratchFolder folder;
+  std::vector<std::pair<std::string, std::string>> written;
+  for (const size_t size : {1, 99, 100, 101, 240}) written.emplace_back(std::string(size, 'n'), "x");
+  // Where a record's length gets a digit more.
+  for (size_t size = 80; size < 120; ++size) written.emplace_back(std::string(size, 'm'), "");
+  for (const size_t size : {980, 985, 986, 987, 988, 990, 5000}) {
+    written.emplace_back(std::string(size, 'o'), "y");
+  }
+  for (const size_t size : {0, 1, 511, 512, 513, 20000}) {
+    written.emplace_back(vim::concat("\xc3\xa4 /", size), std::string(size, 'z'));
+  }
+  for (const char* name : {"x.tar", "y.tar"}) {
+    vim::FileWriter file(folder / name);
+    TarWriter writer(file);
+    for (const auto& [member, content] : written) writer.add(member, content);
+    writer.finish();
+  }
+  CHECK(vim::read_file(folder / "x.tar") == vim::read_file(folder / "y.tar"));
+  const std::string bytes = vim::read_file(folder / "x.tar");
+  const std::vector<TarMember> members = members_of(folder / "x.tar");
+  REQUIRE(members.size() == written.size());
+  std::string listing;
+  for (size_t i = 0; i < members.size(); ++i) {
+    CHECK(members[i].name == written[i].first);
+    CHECK(bytes.substr(members[i].offset, members[i].size) == written[i].second);
+    listing += vim::concat(members[i].size, " ", members[i].name, "\n");
+  }
+  if (std::system("python3 -c 'import tarfile' 2>/dev/null") != 0) {
+    VIM_SKIP("python3 is not installed");
+  }
+  const std::string command = vim::concat(
+      "python3 -c 'import sys, tarfile\nfor m in tarfile.open(sys.argv[1]): "
+      "sys.stdout.buffer.write(f\"{m.size} {m.name}\\n\".encode())' ",
+      (folder / "x.tar").string(), " > ", (folder / "list").string());
+  REQUIRE(std::system(command.c_str()) == 0);
+  CHECK(vim::read_file(folder / "list") == listing);
+}
+
 TEST_CASE("A tar file that lies about itself is refused with the place") {
   const ScratchFolder folder;
   const std::string good = tar_member("a.txt", "hello");
