@@ -95,7 +95,8 @@ int exif_orientation(std::string_view bytes) {
 }
 
 std::string with_orientation(const std::string& jpeg, int orientation) {
-  constexpr size_t kStart = 2;  // of image; JFIF's own segment comes right after it, if there is one
+  // JFIF's own segment comes right after the marker that starts an image, if there is one.
+  constexpr size_t kStart = 2;
   const Numbers numbers(jpeg, /*little=*/false);
   const bool jfif = numbers.at(kStart, 2) == 0xffe0U;
   const size_t at = jfif ? kStart + 2 + numbers.at(kStart + 2, 2).value_or(0) : kStart;

@@ -30,9 +30,9 @@ inline constexpr std::string_view kIndexSuffix = ".vimindex";
 struct IndexFooter {
   uint64_t version = 1;
   uint64_t images = 0, places = 0, containers = 0, classes = 0;
-  uint64_t names = 0, text = 0;  // bytes
+  uint64_t names = 0, text = 0;         // bytes
   std::array<uint64_t, 5> hashes = {};  // of the parts
-  uint64_t hash = 0;  // of the footer before this
+  uint64_t hash = 0;                    // of the footer before this
 
   uint64_t own_hash() const;
 };

@@ -23,8 +23,8 @@ struct TarMember {
   uint64_t offset = 0, size = 0;  // of its content
 };
 
-// What is where: goes through the members of a file in their order; the content stays where it is. Every size and
-// place is checked against the file; Error names the file and the place.
+// What is where: goes through the members of a file in their order; the content stays where it is.
+// Every size and place is checked against the file; Error names the file and the place.
 class TarReader {
  public:
   explicit TarReader(const InputFile& file) : file_(file) {}

@@ -81,7 +81,8 @@ TEST_CASE("Raw pixels are those of the folder; a short side shrinks, and never e
   CHECK(small->get(1).image.size() == cv::Size(21, 33));
 }
 
-TEST_CASE("Shards have the images, labels and classes of the folder, whatever the files are called") {
+TEST_CASE(
+    "Shards have the images, labels and classes of the folder, whatever the files are called") {
   const ScratchFolder folder;
   PackCommand c = command(folder);
   c.images_per_shard = 4;
@@ -122,9 +123,8 @@ TEST_CASE("A turned photograph is read from what is packed as it is read from th
   c.output = folder / "packed";
   fs::create_directories(c.root / "train/a");
   for (int orientation = 1; orientation <= 8; ++orientation) {
-    vim::write_atomically(
-        c.root / "train/a" / vim::concat(orientation, ".jpg"),
-        with_orientation(jpeg_bytes(smooth_image(120, 80), 95), orientation));
+    vim::write_atomically(c.root / "train/a" / vim::concat(orientation, ".jpg"),
+                          with_orientation(jpeg_bytes(smooth_image(120, 80), 95), orientation));
   }
   const auto far = [&](const PackCommand& command, bool read_packed, bool read_folder) {
     pack(command);

@@ -45,9 +45,8 @@ TEST_CASE("Every filter gives Pillow's pixels, up, down and of a part") {
 }
 
 TEST_CASE("Nearest takes the pixel that Pillow takes where two are as near") {
-  const std::vector<std::vector<uint8_t>> rows = {{0, 0, 0, 0, 1, 1, 1},
-                                                  {0, 1, 1, 2, 2, 3},
-                                                  {0, 0, 1, 1, 1, 2, 2, 2, 3, 3}};
+  const std::vector<std::vector<uint8_t>> rows = {
+      {0, 0, 0, 0, 1, 1, 1}, {0, 1, 1, 2, 2, 3}, {0, 0, 1, 1, 1, 2, 2, 2, 3, 3}};
   for (const auto& expected : rows) {
     cv::Mat in(1, expected.back() + 1, CV_8UC1);
     for (int x = 0; x < in.cols; ++x) in.data[x] = static_cast<uint8_t>(x);

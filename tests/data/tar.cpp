@@ -99,7 +99,8 @@ for name, form in ("ustar", tarfile.USTAR_FORMAT), ("gnu", tarfile.GNU_FORMAT), 
 TEST_CASE("What is written is read as it was, by Python too, and the same in each writing") {
   const ScratchFolder folder;
   std::vector<std::pair<std::string, std::string>> written;
-  for (const size_t size : {1, 99, 100, 101, 240}) written.emplace_back(std::string(size, 'n'), "x");
+  for (const size_t size : {1, 99, 100, 101, 240})
+    written.emplace_back(std::string(size, 'n'), "x");
   // Where a record's length gets a digit more.
   for (size_t size = 80; size < 120; ++size) written.emplace_back(std::string(size, 'm'), "");
   for (const size_t size : {980, 985, 986, 987, 988, 990, 5000}) {

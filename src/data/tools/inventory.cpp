@@ -82,7 +82,7 @@ Inventory take_inventory(const DataConfig& config) {
   for (const Split split : {Split::kTrain, Split::kVal}) {
     if (has_split(config, split)) add_split(config, split, inventory);
   }
-  if (inventory.datasets.empty()) open_dataset(config, Split::kTrain);  // which says what is missing
+  if (inventory.datasets.empty()) open_dataset(config, Split::kTrain);  // says what is missing
   return inventory;
 }
 

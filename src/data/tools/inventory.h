@@ -17,9 +17,9 @@
 namespace vim::data {
 
 struct Item {
-  std::string path;   // below the root; of an image in a file with others: "file, name"
-  std::string split;  // train, val, ... or nothing
-  std::string label;  // the class, or nothing
+  std::string path;               // below the root; of an image in a file with others: "file, name"
+  std::string split;              // train, val, ... or nothing
+  std::string label;              // the class, or nothing
   std::optional<Encoding> named;  // by its ending; nothing where that has no say
 };
 
@@ -36,8 +36,8 @@ struct Inventory {
 };
 
 // Of an image folder: all files that are not hidden, in the order of their bytes, in
-// `root/<split>/<class>/...`, where the folders right below are called train, val, valid, validation
-// or test, else `root/<class>/...`. Throws Error where a folder cannot be listed.
+// `root/<split>/<class>/...`, where the folders right below are called train, val, valid,
+// validation or test, else `root/<class>/...`. Throws Error where a folder cannot be listed.
 Inventory take_inventory(const std::filesystem::path& root);
 
 // Of what the configuration describes; of shards and packed files, the splits that there are.

@@ -218,7 +218,8 @@ void write_classes(const PackCommand& c, const std::vector<Split>& splits) {
   for (const Split split : splits) {
     const auto dataset = open_dataset(images_of(c), split);
     if (!classes.empty() && classes != dataset->classes()) {
-      throw Error(concat(c.root.string(), ": train/ and val/ have different classes; "
+      throw Error(concat(c.root.string(),
+                         ": train/ and val/ have different classes; "
                          "`vim-data check` names them"));
     }
     classes = dataset->classes();

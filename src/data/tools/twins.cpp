@@ -99,9 +99,8 @@ LookAlikes look_alikes(const std::vector<FileFacts>& facts) {
   }
   LookAlikes found = {same.groups_of(shown), {}};
   // A picture that is its own mirror image joins nothing.
-  std::erase_if(mirrored, [&](const auto& pair) {
-    return same.find(pair.first) == same.find(pair.second);
-  });
+  std::erase_if(mirrored,
+                [&](const auto& pair) { return same.find(pair.first) == same.find(pair.second); });
   std::vector<char> joined(facts.size(), 0);  // by the first of its look-alikes
   for (const auto& [a, b] : mirrored) joined[same.find(a)] = joined[same.find(b)] = 1;
   std::erase_if(shown, [&](size_t i) { return joined[same.find(i)] == 0; });
