@@ -38,8 +38,8 @@ std::string differences(const std::string& here, const std::string& there) {
   all.insert(theirs.begin(), theirs.end());
   std::vector<std::string> found;
   for (const auto& [path, ignored] : all) {
-    const auto value = [&](const auto& values) {
-      const auto entry = values.find(path);
+    const auto value = [&key = path](const auto& values) {
+      const auto entry = values.find(key);
       return entry == values.end() ? "absent" : entry->second;
     };
     const std::string mine = value(ours), other = value(theirs);
