@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <list>
 #include <numeric>
 #include <set>
 #include <span>
@@ -58,6 +59,7 @@ class Packing {
   Packing(const PackCommand& command, Split split)
       : command_(command), split_(split), dataset_(open_dataset(images_of(command), split)) {}
 
+  Split split() const { return split_; }
   int64_t size() const { return dataset_->size(); }
   const std::vector<std::string>& classes() const { return dataset_->classes(); }
 
@@ -137,9 +139,8 @@ std::vector<int64_t> shuffled(int64_t size) {
   return ids;
 }
 
-void write_packed(const PackCommand& c, Split split) {
-  Packing packing(c, split);
-  const fs::path file = packed_file(c.output, split);
+void write_packed(const PackCommand& c, Packing& packing) {
+  const fs::path file = packed_file(c.output, packing.split());
   write_atomically(file, [&](FileWriter& out) {
     PackWriter writer(out);
     packing.pack(in_order(packing.size()), [&](const PackedImage& image) { writer.add(image); });
@@ -185,8 +186,8 @@ std::vector<std::string> shard_names(const fs::path& folder, Split split, int64_
   return names;
 }
 
-void write_shards(const PackCommand& c, Split split) {
-  Packing packing(c, split);
+void write_shards(const PackCommand& c, Packing& packing) {
+  const Split split = packing.split();
   // A shard of one class would be read as such (docs/data.md).
   const std::vector<int64_t> ids =
       split == Split::kTrain ? shuffled(packing.size()) : in_order(packing.size());
@@ -213,16 +214,11 @@ void write_shards(const PackCommand& c, Split split) {
 }
 
 // By their numbers in the shards.
-void write_classes(const PackCommand& c, const std::vector<Split>& splits) {
-  std::vector<std::string> classes;
-  for (const Split split : splits) {
-    const auto dataset = open_dataset(images_of(c), split);
-    if (!classes.empty() && classes != dataset->classes()) {
-      throw Error(concat(c.root.string(),
-                         ": train/ and val/ have different classes; "
-                         "`vim-data check` names them"));
-    }
-    classes = dataset->classes();
+void write_classes(const PackCommand& c, const std::list<Packing>& packings) {
+  const std::vector<std::string>& classes = packings.front().classes();
+  if (packings.back().classes() != classes) {
+    throw Error(concat(c.root.string(),
+                       ": train/ and val/ have different classes; `vim-data check` names them"));
   }
   write_atomically(c.output / "classes.txt", join(classes, "\n") + "\n");
 }
@@ -233,15 +229,15 @@ void pack(const PackCommand& command) {
   if (!fs::is_directory(command.root)) {
     throw Error(concat(command.root.string(), ": there is no such folder"));
   }
-  std::vector<Split> splits;
+  std::list<Packing> packings;
   for (const Split split : {Split::kTrain, Split::kVal}) {
-    if (has_split(images_of(command), split)) splits.push_back(split);
+    if (has_split(images_of(command), split)) packings.emplace_back(command, split);
   }
-  if (splits.empty()) throw Error(concat(command.root.string(), ": has neither train/ nor val/"));
+  if (packings.empty()) throw Error(concat(command.root.string(), ": has neither train/ nor val/"));
   fs::create_directories(command.output);
-  if (command.images_per_shard) write_classes(command, splits);
-  for (const Split split : splits) {
-    command.images_per_shard ? write_shards(command, split) : write_packed(command, split);
+  if (command.images_per_shard) write_classes(command, packings);
+  for (Packing& packing : packings) {
+    command.images_per_shard ? write_shards(command, packing) : write_packed(command, packing);
   }
 }
 
