@@ -4,6 +4,8 @@
 find_package(LibTorch REQUIRED)
 add_library(vim_torch INTERFACE)
 target_link_libraries(vim_torch INTERFACE LibTorch::cpu)
+# LibTorch was built with NDEBUG, on which the layout of at::RecordFunction depends; CMake defines it in Release alone.
+target_compile_definitions(vim_torch INTERFACE $<BUILD_INTERFACE:$<$<NOT:$<CONFIG:Release>>:NDEBUG>>)
 find_package(Threads REQUIRED)
 # Debian keeps OpenCVConfig.cmake in a package that pulls in all of OpenCV (644 MB), so the two modules that
 # we use are found by hand.
