@@ -87,12 +87,12 @@ TEST_CASE(
   PackCommand c = command(folder);
   c.images_per_shard = 4;
   const cv::Mat image = random_image(9, 7, 3, 4);
-  const std::string deep = std::string(90, 'd') + "/" + std::string(120, 'e');
-  fs::create_directories(c.root / "val/b" / deep);
-  for (const std::string& name :
-       {std::string("1.png"), std::string("1.2.png"), std::string("1_2.png"), std::string("3.JPEG"),
-        std::string("\xc3\xa4 b.png"), deep + "/4.png"}) {
-    write_png(c.root / "val/b" / name, image);
+  const fs::path folder_b = c.root / "val/b";
+  const fs::path deep = folder_b / std::string(90, 'd') / std::string(120, 'e');
+  fs::create_directories(deep);
+  write_png(deep / "4.png", image);
+  for (const char* name : {"1.png", "1.2.png", "1_2.png", "3.JPEG", "\xc3\xa4 b.png"}) {
+    write_png(folder_b / name, image);
   }
   pack(c);
   DataConfig config;
