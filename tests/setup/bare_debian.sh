@@ -15,6 +15,7 @@ fi
 mkdir -p "$root/usr/local/share/ca-certificates" "$root/work"
 cp /usr/local/share/ca-certificates/* "$root/usr/local/share/ca-certificates/" 2>/dev/null || true
 cp /etc/resolv.conf "$root/etc/"
+echo "127.0.0.1 localhost" >"$root/etc/hosts"  # as any machine's installer leaves it
 for folder in proc dev; do
   mount --rbind --make-rslave "/$folder" "$root/$folder"
 done
