@@ -17,6 +17,11 @@ fi
 [[ -d /dev/shm ]] && export TMPDIR=/dev/shm
 status=0
 for target in "${targets[@]}"; do
+  if [[ ! -x build/fuzz/bin/fuzz_$target ]]; then
+    echo "$target: there is no build/fuzz/bin/fuzz_$target; build it with cmake --build --preset fuzz"
+    status=1
+    continue
+  fi
   mkdir -p "build/fuzz/corpus/$target" "build/fuzz/findings/$target"
   log=build/fuzz/findings/$target.log
   if build/fuzz/bin/fuzz_"$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -max_len=16384 \
