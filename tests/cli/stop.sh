@@ -6,10 +6,11 @@ train() { exec "$bin/vim-train" --config "$scratch/c.yaml" --set train.epochs=20
 
 set -m  # background jobs get their own process group, and with it a SIGINT that is not ignored
 for signal in TERM:143 INT:130; do
+  rm -f "$scratch/out"  # its lines are those of the run before
   (train --resume) >"$scratch/out" 2>&1 &
   pid=$!
   for ((i = 0; i < 300; ++i)); do
-    grep -q 'epoch .*: loss' "$scratch/out" && break
+    grep -qs 'epoch .*: loss' "$scratch/out" && break
     sleep 0.1
   done
   kill -"${signal%:*}" "$pid"
