@@ -1,10 +1,9 @@
 // vim-data: looks at images and data sets, and prepares them.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <iostream>
-#include <thread>
 
 #include "data_bench_options.h"
+#include "option_checks.h"
 #include "tool.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
@@ -59,9 +58,11 @@ void add_preview(CLI::App& app) {
       ->allow_extra_args(false);
   sub->add_option("--seed", options->seed, "Another seed than the configuration's");
   sub->add_option("--epoch", options->command.epoch, "Epoch, from 0")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   sub->add_option("--images", options->command.images, "Rows of the sheet")
-      ->check(CLI::Range(1, 100));
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
   sub->add_option("OUT", options->command.output, "PNG file to write")->required();
   sub->callback([=] {
     const auto config =
@@ -72,10 +73,6 @@ void add_preview(CLI::App& app) {
     command.seed = options->seed.value_or(static_cast<uint64_t>(config.seed));
     vim::data::preview(command);
   });
-}
-
-int64_t all_cores() {
-  return std::max<int64_t>(1, std::thread::hardware_concurrency());
 }
 
 const std::vector<std::string> kImageFormats = {"image_folder", "webdataset", "packed"};
@@ -100,7 +97,6 @@ void add_data_options(CLI::App& sub, vim::data::DataConfig& data,
 void add_check(CLI::App& app, bool& all_well) {
   auto* sub = app.add_subcommand("check", "Look for what is wrong with images");
   const auto command = std::make_shared<vim::data::CheckCommand>();
-  command->workers = all_cores();
   sub->footer(
       "Finds broken, wrongly named and duplicate files, the same image in train and val or in two "
       "classes, look-alikes and mirrored ones, empty and tiny classes, grey, CMYK and rotated "
@@ -109,18 +105,18 @@ void add_check(CLI::App& app, bool& all_well) {
   add_data_options(*sub, command->data, kImageFormats);
   sub->add_option("--json", command->json, "Write the findings to this file")->type_name("FILE");
   sub->add_option("--html", command->html, "Write a page with thumbnails")->type_name("FILE");
-  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+  vim::tools::add_workers_option(*sub, command->workers);
   sub->add_option("--min-per-class", command->min_per_class, "Fewer training images are too few")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   sub->callback([=, &all_well] { all_well = vim::data::check(*command); });
 }
 
 void add_stats(CLI::App& app) {
   auto* sub = app.add_subcommand("stats", "Means, deviations, sizes and images a class");
   const auto command = std::make_shared<vim::data::StatsCommand>();
-  command->workers = all_cores();
   add_data_options(*sub, command->data, kImageFormats);
-  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+  vim::tools::add_workers_option(*sub, command->workers);
   sub->add_flag("--json", command->json, "As JSON");
   sub->callback([=] { vim::data::stats(*command); });
 }
@@ -128,7 +124,6 @@ void add_stats(CLI::App& app) {
 void add_pack(CLI::App& app) {
   auto* sub = app.add_subcommand("pack", "Put an image folder into one file a split, or shards");
   const auto command = std::make_shared<vim::data::PackCommand>();
-  command->workers = all_cores();
   sub->footer(
       "Then train with data.format=packed data.root=OUT, or data.format=webdataset from shards.");
   sub->add_option("DIR", command->root, "Image folder: train/<class>/, val/<class>/")->required();
@@ -136,26 +131,26 @@ void add_pack(CLI::App& app) {
       ->required();
   auto* shards = sub->add_option("--shards", command->images_per_shard,
                                  "Write tar files of so many images (WebDataset)");
-  shards->type_name("IMAGES")->check(CLI::PositiveNumber);
+  shards->type_name("IMAGES")->check(vim::tools::positive());
   sub->add_option("--short-side", command->short_side, "Shrink larger images to this short side")
-      ->check(CLI::PositiveNumber);
+      ->check(vim::tools::positive());
   sub->add_flag("--exif-transpose", command->exif_transpose,
                 "Turn photographs upright; else they are as data.exif_transpose says in training");
   sub->add_flag("--raw", command->raw, "Keep pixels: large, and nothing to decode in training")
       ->excludes(shards);
   sub->add_option("--quality", command->quality, "Of JPEGs that are written anew")
-      ->check(CLI::Range(1, 100));
-  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  vim::tools::add_workers_option(*sub, command->workers);
   sub->callback([=] { vim::data::pack(*command); });
 }
 
 void add_unpack(CLI::App& app) {
   auto* sub = app.add_subcommand("unpack", "Write the images of a packed file");
   const auto command = std::make_shared<vim::data::UnpackCommand>();
-  command->workers = all_cores();
   sub->add_option("FILE", command->file, "Packed file")->required();
   sub->add_option("OUT", command->output, "Folder")->required();
-  sub->add_option("--workers", command->workers, "Threads")->check(CLI::Range(1, 1024));
+  vim::tools::add_workers_option(*sub, command->workers);
   sub->callback([=] { vim::data::unpack(*command); });
 }
 
