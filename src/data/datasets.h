@@ -14,6 +14,18 @@ inline const char* split_name(Split split) {
   return split == Split::kTrain ? "train" : "val";
 }
 
+// A data set whose images are files, or bare pixels, that somebody keeps.
+class StoredDataset : public Dataset {
+ public:
+  explicit StoredDataset(const ReadOptions& options) : options_(options) {}
+
+  Sample read(int64_t id) const final;  // of stored() and label()
+  StoredImage stored(int64_t id) const override = 0;
+
+ private:
+  ReadOptions options_;
+};
+
 // Whether there is such a split, as far as names tell; idx and cifar always have both.
 bool has_split(const DataConfig& config, Split split);
 

@@ -126,26 +126,14 @@ class Walk {
   std::map<std::string, int64_t> left_out_;
 };
 
-class ImageFolder : public Dataset {
+class ImageFolder : public StoredDataset {
  public:
   ImageFolder(const fs::path& folder, const fs::path& index, const ReadOptions& options)
-      : folder_(folder),
-        options_(options),
+      : StoredDataset(options),
+        folder_(folder),
         listing_(indexed_or(index, folder, {}, [&] { return Walk(folder).take(); })) {}
 
   int64_t size() const override { return listing_->size(); }
-
-  Sample read(int64_t id) const override {
-    StoredImage image = stored(id);
-    try {
-      Sample sample = sample_of(std::move(image.file), options_);
-      sample.label = label(id);
-      sample.id = id;
-      return sample;
-    } catch (const Error& error) {
-      throw Error(concat(name(id), ": ", error.what()));
-    }
-  }
 
   StoredImage stored(int64_t id) const override { return {.file = read_file(path_of(id))}; }
 
@@ -161,7 +149,6 @@ class ImageFolder : public Dataset {
   }
 
   fs::path folder_;
-  ReadOptions options_;
   std::unique_ptr<const Listing> listing_;
 };
 

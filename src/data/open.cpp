@@ -71,6 +71,23 @@ int64_t Dataset::label(int64_t id) const {
   return read(id).label;
 }
 
+Sample StoredDataset::read(int64_t id) const {
+  StoredImage image = stored(id);
+  try {
+    Sample sample;
+    if (image.pixels.empty()) {
+      sample = sample_of(std::move(image.file), options_);
+    } else {
+      sample.image = with_channels(image.pixels, options_.channels);
+    }
+    sample.label = label(id);
+    sample.id = id;
+    return sample;
+  } catch (const Error& error) {
+    throw Error(concat(name(id), ": ", error.what()));
+  }
+}
+
 ReadOptions read_options(const DataConfig& config) {
   return {.channels = static_cast<int>(config.channels), .exif_transpose = config.exif_transpose};
 }

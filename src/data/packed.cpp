@@ -134,10 +134,10 @@ void PackWriter::finish(const std::vector<std::string>& classes) {
 
 namespace {
 
-class Packed : public Dataset {
+class Packed : public StoredDataset {
  public:
   Packed(const fs::path& path, const ReadOptions& options)
-      : path_(path), file_(path), options_(options) {
+      : StoredDataset(options), path_(path), file_(path) {
     for (int64_t i = 0; i < file_.size(); ++i) {
       if (file_.entry(i).label >= file_.classes().size()) {
         throw Error(concat(path.string(), ": image ", i, " has a label without a class"));
@@ -146,23 +146,6 @@ class Packed : public Dataset {
   }
 
   int64_t size() const override { return file_.size(); }
-
-  Sample read(int64_t id) const override {
-    StoredImage image = stored(id);
-    try {
-      Sample sample;
-      if (image.pixels.empty()) {
-        sample = sample_of(std::move(image.file), options_);
-      } else {
-        sample.image = with_channels(image.pixels, options_.channels);
-      }
-      sample.label = label(id);
-      sample.id = id;
-      return sample;
-    } catch (const Error& error) {
-      throw Error(concat(name(id), ": ", error.what()));
-    }
-  }
 
   StoredImage stored(int64_t id) const override {
     try {
@@ -186,7 +169,6 @@ class Packed : public Dataset {
  private:
   fs::path path_;
   PackedFile file_;
-  ReadOptions options_;
 };
 
 }  // namespace

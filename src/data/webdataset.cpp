@@ -28,12 +28,12 @@ std::vector<std::string> lines_of(const fs::path& path) {
   return lines;
 }
 
-class Webdataset : public Dataset {
+class Webdataset : public StoredDataset {
  public:
   Webdataset(const fs::path& root, const std::vector<std::string>& shards,
              const ReadOptions& options, const fs::path& index)
-      : root_(root),
-        options_(options),
+      : StoredDataset(options),
+        root_(root),
         listing_(indexed_or(index, root, shards, [&] { return list_webdataset(root, shards); })),
         classes_(listing_->classes()),
         files_(kOpenShards) {
@@ -41,18 +41,6 @@ class Webdataset : public Dataset {
   }
 
   int64_t size() const override { return listing_->size(); }
-
-  Sample read(int64_t id) const override {
-    StoredImage image = stored(id);
-    try {
-      Sample sample = sample_of(std::move(image.file), options_);
-      sample.label = label(id);
-      sample.id = id;
-      return sample;
-    } catch (const Error& error) {
-      throw Error(concat(name(id), ": ", error.what()));
-    }
-  }
 
   StoredImage stored(int64_t id) const override {
     const Container& shard = listing_->container_of(id);
@@ -116,7 +104,6 @@ class Webdataset : public Dataset {
   }
 
   fs::path root_;
-  ReadOptions options_;
   std::unique_ptr<const Listing> listing_;
   std::vector<std::string> classes_;
   mutable OpenFiles files_;

@@ -38,16 +38,7 @@ const char* name_of(Pass pass) {
 }
 
 at::ScalarType dtype_of(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return at::kFloat;
-    case Precision::kBf16:
-      return at::kBFloat16;
-    case Precision::kFp16:
-      return at::kHalf;
-    case Precision::kTf32:
-      break;
-  }
+  if (precision != Precision::kTf32) return compute_type(precision);
   throw UsageError("tf32 is a way of multiplying matrices; operators take fp32, fp16 or bf16");
 }
 
