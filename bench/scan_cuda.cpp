@@ -279,7 +279,7 @@ bool check_all() {
   // All at once, but for the GPU's part: the reference takes most of the time, often on one thread.
   constexpr int kEach = 6, kCount = std::size(problems) * kEach;
   std::vector<Checked> checked(kCount);
-  vim::bench::detail::on_threads(kCount, [&](int i) {
+  vim::bench::on_threads(kCount, [&](int i) {
     const ScanProblem& p = problems[i / kEach];
     const int type = i % 3, shift = i % kEach / 3;
     checked[i] = type == 0   ? check_shape<float>(p, shift, "fp32", 2e-5)

@@ -27,6 +27,19 @@ struct ScanTensors {
   Numbers z, out;
 };
 
+// Calls work(0) to work(items - 1), on all cores.
+template <class Work>
+void on_threads(int items, const Work& work) {
+  const int count = std::max(1u, std::thread::hardware_concurrency());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([&, i] {
+      for (int item = i; item < items; item += count) work(item);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 namespace detail {
 
 // What a channel's gradients of A, D and bias are in one sample.
@@ -80,18 +93,6 @@ inline void scan_channel(const ScanProblem& p, const ScanTensors& in, int d, int
   }
 }
 
-template <class Work>
-void on_threads(int items, const Work& work) {
-  const int count = std::max(1u, std::thread::hardware_concurrency());
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      for (int item = i; item < items; item += count) work(item);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-}
-
 }  // namespace detail
 
 // `in.out` is the gradient of the output. In what is returned `out` is the output, and the others
@@ -111,7 +112,7 @@ inline ScanTensors scan_reference(const ScanProblem& p, const ScanTensors& in) {
       }
     }
   };
-  detail::on_threads(p.batch, [&](int b) {
+  on_threads(p.batch, [&](int b) {
     walk(b, nullptr);
     const size_t per_sample = size_t(p.length) * p.channels;
     for (size_t i = b * per_sample; i < (b + 1) * per_sample; ++i) {

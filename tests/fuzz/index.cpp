@@ -3,7 +3,6 @@
 
 #include "data/listing.h"
 #include "fuzz/target.h"
-#include "vim/core/error.h"
 
 namespace vim::fuzz {
 namespace {
@@ -19,8 +18,7 @@ void read_all(std::string_view bytes) {
   }
 }
 
-// Hashes guard everything, so that changed bytes rarely get past them: the same file with hashes
-// that are right.
+// Hashes guard everything.
 std::string with_good_hashes(std::string bytes) {
   data::IndexFooter footer;
   if (bytes.size() < sizeof footer) return bytes;
@@ -36,11 +34,7 @@ std::string with_good_hashes(std::string bytes) {
 }  // namespace
 
 void read(std::string_view bytes) {
-  try {
-    read_all(bytes);
-  } catch (const Error&) {
-  }
-  read_all(with_good_hashes(std::string(bytes)));
+  read_and_mend(bytes, read_all, with_good_hashes);
 }
 
 }  // namespace vim::fuzz

@@ -23,11 +23,9 @@ Forwarded forward(const at::Tensor& x_, const OptionalTensor& residual_, const a
   const at::Tensor residual = added ? residual_->contiguous() : at::Tensor();
   at::Tensor y = at::empty(x.sizes(), x.options());
   at::Tensor sum = at::empty(added ? x.sizes() : at::IntArrayRef({0}), weight.options());
-  at::Tensor normed, scale;
-  if (keep) {
-    normed = at::empty(x.sizes(), x.options());
-    scale = at::empty(x.sizes().slice(0, x.dim() - 1), weight.options());
-  }
+  at::Tensor normed = at::empty(keep ? x.sizes() : at::IntArrayRef({0}), x.options());
+  at::Tensor scale =
+      at::empty(keep ? x.sizes().slice(0, x.dim() - 1) : at::IntArrayRef({0}), weight.options());
   with_storage_type("rms_norm", x.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     cuda::forward<T>(

@@ -81,8 +81,8 @@ __global__ void __launch_bounds__(32 * kWarps)
   x.write(work.y + start, work.channels);
 }
 
-// With n the normalised sum: grad = scale (g w - n mean(g w n)) + grad_sum, grad_weight = sum of g
-// n.
+// With n the normalised sum: grad = scale (g w - n mean(g w n)) + grad_sum, and grad_weight is the
+// sum of g n.
 template <class T, int kPairs, int kWidth>
 __global__ void __launch_bounds__(32 * kWarps)
     backward_kernel(const __grid_constant__ Backward<T> work) {

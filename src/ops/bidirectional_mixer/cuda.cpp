@@ -27,7 +27,6 @@ namespace vim::ops {
 namespace mixer {
 namespace {
 
-using both::Two;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -66,8 +65,8 @@ at::Tensor C_of(const Problem& p, const at::Tensor& x_dbl) {
   return x_dbl.narrow(-1, p.state, p.state);
 }
 
-// x_dbl, of u [2, batch, length, inner].
-at::Tensor expand(const Problem& p, const at::Tensor& u, const Packed& weights) {
+// Of u [2, batch, length, inner].
+at::Tensor x_dbl_of(const Problem& p, const at::Tensor& u, const Packed& weights) {
   return at::bmm(u.flatten(1, 2), weights.x_proj.transpose(1, 2))
       .view({2, p.batch, p.length, p.x_width()});
 }
@@ -95,7 +94,7 @@ at::Tensor run_forward(const Problem& p, const at::Tensor& rows, const Packed& w
                        Saved* saved) {
   const at::Tensor xz = project(p, rows, weights);
   const at::Tensor u = both::convolve(conv_inputs(p, xz));
-  const at::Tensor x_dbl = expand(p, u, weights);
+  const at::Tensor x_dbl = x_dbl_of(p, u, weights);
   // Nobody reads x after the convolution.
   const at::Tensor out = x_of(p, xz);
   both::scan_forward(scan_inputs(p, weights, xz, u, x_dbl), out,
@@ -122,7 +121,7 @@ variable_list run_backward(const Problem& p, const Saved& saved, const at::Tenso
   const at::Tensor xz = project(p, saved.tokens, weights);
   const both::ConvInputs conv = conv_inputs(p, xz);
   const at::Tensor u = both::convolve(conv);
-  const at::Tensor x_dbl = saved.x_dbl.defined() ? saved.x_dbl : expand(p, u, weights);
+  const at::Tensor x_dbl = saved.x_dbl.defined() ? saved.x_dbl : x_dbl_of(p, u, weights);
   const both::ScanInputs scan = scan_inputs(p, weights, xz, u, x_dbl);
   const at::Tensor grad_xz = at::empty_like(xz), grad_x_dbl = at::empty_like(x_dbl);
   at::Tensor grad_A = at::empty_like(weights.A);

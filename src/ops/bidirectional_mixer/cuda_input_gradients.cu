@@ -149,9 +149,8 @@ cudaError_t input_gradients(const ProjectionGradients<T>& work, float* workspace
   const Cut cut = cut_of(shape, processors);
   const int64_t floats = part_floats(shape);
   for (int d = 0; d < 2; ++d) {
-    float* const(&to)[2] = work.direction[d].grad_x_proj;
-    sums[d] = {workspace + d * floats,   2 * floats,     cut.blocks,
-               static_cast<int>(floats), {to[0], to[1]}, 2 * shape.state * shape.channels};
+    sums[d] = partial_sums(workspace, d, cut.blocks, floats, work.direction[d].grad_x_proj,
+                           2 * shape.state * shape.channels);
   }
   if (cut.blocks == 0) return cudaSuccess;
   const int bytes = input_shared_bytes();

@@ -55,6 +55,13 @@ struct PartialSums {
   int first;
 };
 
+// Of a direction, where each block has left `floats` numbers of the one, then of the other.
+inline PartialSums partial_sums(const float* workspace, int direction, int blocks, int64_t floats,
+                                float* const (&to)[2], int first) {
+  return {workspace + direction * floats, 2 * floats,     blocks,
+          static_cast<int>(floats),       {to[0], to[1]}, first};
+}
+
 // The kernels that leave partial sums of the weights' gradients in `workspace`, of which they need
 // so many floats, and say what is to be added up for each direction.
 int64_t step_workspace(const ProjectionShape& shape, int processors);

@@ -245,12 +245,8 @@ cudaError_t step_gradients(const ProjectionGradients<T>& work, float* workspace,
   const Cut cut = cut_of(shape, processors);
   const int64_t floats = part_floats(shape);
   for (int d = 0; d < 2; ++d) {
-    sums[d] = {workspace + d * floats,
-               2 * floats,
-               cut.blocks,
-               static_cast<int>(floats),
-               {work.direction[d].grad_dt_proj, nullptr},
-               static_cast<int>(floats)};
+    sums[d] = partial_sums(workspace, d, cut.blocks, floats,
+                           {work.direction[d].grad_dt_proj, nullptr}, static_cast<int>(floats));
   }
   if (cut.blocks == 0) return cudaSuccess;
   static_assert(6 * kChannels == kMaxChannels && kMaxStepWidth == 32);
