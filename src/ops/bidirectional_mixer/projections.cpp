@@ -5,6 +5,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
+#include <algorithm>
+
 #include "ops/cuda_support.h"
 
 namespace vim::ops::mixer {
@@ -65,6 +67,20 @@ void gradients_by_cublas(const ProjectionShape& shape, const ProjectionBackward&
   }
 }
 
+// a^T b [stack, columns, columns] in float. cuBLAS gives a block to some of the results and a sum
+// to a block, which for a few results leaves the GPU empty: groups of tokens have sums of their
+// own.
+at::Tensor product_of_groups(const at::Tensor& a, const at::Tensor& b) {
+  constexpr int64_t kSums = int64_t{1} << 21;  // of all groups: blocks enough, and cheap to add up
+  const int64_t tokens = a.size(1), results = a.size(0) * a.size(2) * b.size(2);
+  int64_t groups = std::clamp<int64_t>(kSums / results, 1, std::max<int64_t>(tokens, 1));
+  while (tokens % groups != 0) --groups;
+  const auto grouped = [&](const at::Tensor& of) {
+    return of.unflatten(1, {groups, tokens / groups}).flatten(0, 1);
+  };
+  return at::bmm(grouped(a).transpose(1, 2), grouped(b)).unflatten(0, {-1, groups}).sum(1);
+}
+
 }  // namespace
 
 at::Tensor expand_steps(const ProjectionShape& shape, const at::Tensor& x,
@@ -96,8 +112,11 @@ void projection_gradients(const ProjectionShape& shape, const ProjectionBackward
 
 at::Tensor float_product(const at::Tensor& a, const at::Tensor& b) {
   const bool stacked = a.dim() == 3;
+  if (a.scalar_type() == at::kFloat) {
+    return stacked ? product_of_groups(a, b)
+                   : product_of_groups(a.unsqueeze(0), b.unsqueeze(0)).squeeze(0);
+  }
   const at::Tensor left = a.transpose(-2, -1);
-  if (a.scalar_type() == at::kFloat) return stacked ? at::bmm(left, b) : at::mm(left, b);
   return stacked ? at::bmm(left, b, at::kFloat) : at::mm(left, b, at::kFloat);
 }
 
