@@ -13,6 +13,8 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #ifdef USE_C10D_NCCL
+#include <cuda_runtime_api.h>
+
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
 
@@ -70,6 +72,23 @@ void leave_faults_to_watch() {
   setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/0);
   setenv("TORCH_NCCL_ENABLE_MONITORING", "0", /*overwrite=*/0);
 }
+
+// Whether NVLink joins this GPU to all others that are seen, at least `size` with it: over NVLink a
+// GPU's atomic operations work on another's memory, over PCI Express they do not.
+bool is_linked_to_others(c10::Device device, int size) {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || count < size) return false;
+  for (int other = 0; other < count; ++other) {
+    int atomics = 0;
+    if (other != device.index() &&
+        (cudaDeviceGetP2PAttribute(&atomics, cudaDevP2PAttrNativeAtomicSupported, device.index(),
+                                   other) != cudaSuccess ||
+         atomics == 0)) {
+      return false;
+    }
+  }
+  return true;
+}
 #endif
 
 }  // namespace
@@ -84,6 +103,7 @@ C10dGroup::C10dGroup(const Launch& launch, c10::Device device, const DistConfig&
                                     .timeout = config.timeout});
   try {
     connect(members.addresses);
+    is_linked_ = are_all_linked();
   } catch (const c10::Error& problem) {
     const std::string cause =
         concat("it cannot connect to the others (", first_line(problem.what_without_backtrace()),
@@ -176,6 +196,14 @@ void C10dGroup::connect(const std::vector<std::string>& addresses) {
 #endif
 }
 
+bool C10dGroup::are_all_linked() {
+  bool linked = false;
+#ifdef USE_C10D_NCCL
+  linked = device_.is_cuda() && launch_.is_local && is_linked_to_others(device_, size());
+#endif
+  return std::ranges::count(all_gather(linked ? "linked" : ""), "linked") == size();
+}
+
 void C10dGroup::all_reduce_sum(at::Tensor& tensor) {
   std::vector<at::Tensor> tensors = {tensor};
   group_->allreduce(tensors)->wait();
@@ -252,7 +280,7 @@ void C10dGroup::leave() {
 #ifdef USE_C10D_NCCL
   if (device_.is_cuda()) group_->getBackend(c10::kCUDA)->shutdown();
 #endif
-  watch_->stop();
+  watch_->finish();
 }
 
 }  // namespace vim::dist

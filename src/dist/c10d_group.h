@@ -28,6 +28,9 @@ class C10dGroup : public ProcessGroup {
 
   const c10::intrusive_ptr<c10d::ProcessGroup>& c10d() const { return group_; }
 
+  // Whether all ranks have GPUs of this machine that NVLink joins.
+  bool is_linked() const { return is_linked_; }
+
  private:
   c10::intrusive_ptr<c10d::Store> open_store() const;
   struct Members {                       // by rank
@@ -36,6 +39,7 @@ class C10dGroup : public ProcessGroup {
   };
   Members meet();
   void connect(const std::vector<std::string>& addresses);
+  bool are_all_linked();
   void leave();
 
   const Launch launch_;
@@ -44,6 +48,7 @@ class C10dGroup : public ProcessGroup {
   c10::intrusive_ptr<c10d::ProcessGroup> group_;
   std::unique_ptr<Watch> watch_;
   int core_sharers_ = 1;
+  bool is_linked_ = false;
   int64_t exchanges_ = 0;  // of texts, so far
   at::Tensor vote_;        // the signal that asked to stop, while the ranks agree on it
   c10::intrusive_ptr<c10d::Work> voting_;

@@ -3,6 +3,8 @@
 #include <torch/nn/module.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <torch/csrc/distributed/c10d/default_comm_hooks.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 
@@ -44,6 +46,17 @@ bool is_fused(const DistConfig& config, c10::Device device) {
   return device.is_cuda() && !config.find_unused_parameters;
 }
 
+// Bytes of a bucket, that of the first parameters, which is sent last and hides behind nothing, and
+// those of the others. Over NVLink everything goes at once: to send while kernels run takes
+// processors from them, and a second stream takes time from a recorded step, more than is hidden.
+std::vector<size_t> bucket_limits(const DistConfig& config, bool over_nvlink) {
+  if (over_nvlink && !config.bucket_megabytes) return {std::numeric_limits<size_t>::max()};
+  const auto limit = config.bucket_megabytes
+                         ? static_cast<size_t>(std::ldexp(*config.bucket_megabytes, 20))
+                         : size_t{c10d::kDefaultBucketBytesCap};
+  return {std::min(limit, size_t{c10d::kDefaultFirstBucketBytes}), limit};
+}
+
 }  // namespace
 
 class DataParallel::Impl {
@@ -72,19 +85,20 @@ DataParallel::Impl::Impl(const torch::nn::Module& model, C10dGroup& group, const
     names_.push_back(entry.key());
     parameters_.push_back(entry.value());
   }
+  const bool fused = is_fused(config, parameters_.front().device());
   const std::vector<bool> dense(parameters_.size(), false);
-  auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(
-      parameters_, {c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap}, dense));
+  const std::vector<size_t> limits = bucket_limits(config, fused && group.is_linked());
+  auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(parameters_, limits, dense));
   std::ranges::reverse(buckets);  // about the order of the backward pass
-  if (is_fused(config, parameters_.front().device())) {
+  if (fused) {
     fused_ = std::make_unique<FusedReducer>(parameters_, buckets, group.c10d(), as_bf16_);
     return;
   }
   // Which learns the true order in the first step.
   reducer_ = std::make_unique<c10d::Reducer>(
-      parameters_, std::move(buckets), group.c10d(), dense, c10d::kDefaultBucketBytesCap,
-      find_unused_, /*gradient_as_bucket_view=*/true, std::unordered_map<size_t, std::string>{},
-      c10d::kDefaultFirstBucketBytes, /*skip_all_reduce_unused_params=*/false,
+      parameters_, std::move(buckets), group.c10d(), dense, limits.back(), find_unused_,
+      /*gradient_as_bucket_view=*/true, std::unordered_map<size_t, std::string>{}, limits.front(),
+      /*skip_all_reduce_unused_params=*/false,
       /*use_python_reducer=*/false, std::vector<int64_t>{});
   if (as_bf16_) reducer_->register_comm_hook(std::make_unique<Bf16Mean>(group.c10d()));
 }

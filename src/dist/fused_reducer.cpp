@@ -68,11 +68,13 @@ bool FusedReducer::backward(const at::Tensor& loss) {
     if (!parameter.grad().defined()) return false;
   }
   const at::NoGradGuard no_grad;
-  // What only earlier backward passes gave a gradient to.
-  while (next_ < buckets_.size()) send(buckets_[next_++]);
-  for (Bucket& bucket : buckets_) {
-    std::exchange(bucket.work, nullptr)->wait();
-    if (as_bf16_) bucket.mean.copy_(bucket.sent);
+  for (size_t i = 0; i < next_; ++i) std::exchange(buckets_[i].work, nullptr)->wait();
+  // The last one, and what only earlier backward passes gave a gradient to.
+  for (; next_ < buckets_.size(); ++next_) {
+    if (const auto work = send(buckets_[next_], /*beside_others=*/false)) work->wait();
+  }
+  if (as_bf16_) {
+    for (Bucket& bucket : buckets_) bucket.mean.copy_(bucket.sent);
   }
   return true;
 }
@@ -81,11 +83,13 @@ bool FusedReducer::backward(const at::Tensor& loss) {
 void FusedReducer::note_gradient(size_t bucket) {
   if (!is_reducing_) return;
   --buckets_[bucket].missing;
-  while (next_ < buckets_.size() && buckets_[next_].missing == 0) send(buckets_[next_++]);
+  for (; next_ + 1 < buckets_.size() && buckets_[next_].missing == 0; ++next_) {
+    buckets_[next_].work = send(buckets_[next_], /*beside_others=*/true);
+  }
 }
 
 // Each rank divides first, so that a sum of bfloat16 keeps the gradients' magnitude.
-void FusedReducer::send(Bucket& bucket) {
+c10::intrusive_ptr<c10d::Work> FusedReducer::send(Bucket& bucket, bool beside_others) {
   std::vector<at::Tensor> gradients;
   for (const at::Tensor& parameter : bucket.parameters) {
     gradients.push_back(parameter.grad().flatten());
@@ -93,10 +97,13 @@ void FusedReducer::send(Bucket& bucket) {
   at::_foreach_copy_(bucket.places, gradients);
   bucket.sent.div_(group_->getSize());
   std::vector<at::Tensor> tensors = {bucket.sent};
-  bucket.work = group_->allreduce(tensors);
+  c10d::AllreduceOptions options;
+  options.asyncOp = beside_others;
+  auto work = group_->allreduce(tensors, options);
   for (size_t i = 0; i < bucket.parameters.size(); ++i) {
     bucket.parameters[i].mutable_grad() = bucket.gradients[i];
   }
+  return work;
 }
 
 std::vector<at::Tensor> FusedReducer::empty_buckets() const {

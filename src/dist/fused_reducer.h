@@ -11,7 +11,8 @@ namespace vim::dist {
 // As c10d::Reducer, which copies each gradient into its bucket by itself: with the hundreds of
 // small parameters of a Vim, that takes a GPU longer than the reduction. Here, a bucket whose last
 // gradient is there is filled, divided and sent, each by one kernel, while the backward pass goes
-// on; buckets are sent in one order on all ranks. Nothing is decided on the host but that order, so
+// on; buckets are sent in one order on all ranks. The last is sent behind it, on the same
+// stream: nothing is left that it could go beside. Nothing is decided on the host but the order, so
 // a backward pass can be recorded as a CUDA graph.
 class FusedReducer {
  public:
@@ -43,7 +44,8 @@ class FusedReducer {
 
   Bucket make_bucket(const std::vector<at::Tensor>& parameters, const std::vector<size_t>& indices);
   void note_gradient(size_t bucket);
-  void send(Bucket& bucket);
+  // Returns what to wait for; nothing where the current stream does by itself.
+  c10::intrusive_ptr<c10d::Work> send(Bucket& bucket, bool beside_others);
 
   std::vector<at::Tensor> parameters_;
   c10::intrusive_ptr<c10d::ProcessGroup> group_;

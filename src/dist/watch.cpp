@@ -19,11 +19,11 @@ constexpr auto kBeat = 500ms;
 constexpr auto kSilence = 12s;           // of a process that is stopped or cut off
 constexpr auto kSuspectedSilence = 3s;   // where operations fail already
 constexpr auto kSuspicion = 6s;          // until a failed operation counts as this rank's own fault
-constexpr auto kSeen = 2s;               // for the others to read a cause
+constexpr auto kLastWords = 2s;          // for the others to read a cause, or to finish
 constexpr double kPatience = 30 * 60.0;  // seconds
 constexpr double kPauses = 4;            // times the longest pause so far is no hang
 
-const std::string kFailure = "failure", kSeenCount = "seen";
+const std::string kFailure = "failure", kSeen = "seen", kFinished = "finished";
 
 std::string beat_key(size_t rank) {
   return "beat/" + std::to_string(rank);
@@ -62,6 +62,15 @@ void Watch::stop() {
   thread_.join();
   wake_.notify_all();
   guard_.join();
+}
+
+void Watch::finish() {
+  stop();
+  try {
+    wait_for_all(kFinished);
+  } catch (const c10::Error&) {
+    // It has not waited any longer.
+  }
 }
 
 void Watch::mark(Activity activity) {
@@ -194,7 +203,7 @@ void Watch::report(const std::string& cause) {
     if (store_->check({kFailure})) end(store_->get_to_str(kFailure));
     reported_ = true;
     publish(concat(place_.names[place_.rank], ": ", cause));
-    wait_until_seen();
+    wait_for_all(kSeen);
   } catch (const c10::Error&) {
     // Rank 0 is gone; the others notice that themselves.
   }
@@ -211,12 +220,12 @@ void Watch::suspect() {
   std::this_thread::sleep_for(kSuspicion);
 }
 
-// The process that holds the store stays until the others have read the cause.
-void Watch::wait_until_seen() {
-  store_->add(kSeenCount, 1);
+// The process that holds the store stays until the others have come here too.
+void Watch::wait_for_all(const std::string& key) {
+  store_->add(key, 1);
   const auto start = Clock::now();
-  while (place_.holds_store && Clock::now() - start < kSeen &&
-         store_->add(kSeenCount, 0) < static_cast<int64_t>(place_.names.size())) {
+  while (place_.holds_store && Clock::now() - start < kLastWords &&
+         store_->add(key, 0) < static_cast<int64_t>(place_.names.size())) {
     std::this_thread::sleep_for(50ms);
   }
 }
@@ -225,7 +234,7 @@ void Watch::wait_until_seen() {
 void Watch::end(const std::string& text) {
   log::error(concat("the job ends: ", text));
   try {
-    wait_until_seen();
+    wait_for_all(kSeen);
   } catch (const c10::Error&) {
   }
   _exit(1);

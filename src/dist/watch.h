@@ -51,6 +51,10 @@ class Watch {
 
   void stop();
 
+  // The orderly end: stops, and where this process holds the store waits for the others to do so,
+  // who would find it gone and say that.
+  void finish();
+
  private:
   using Clock = std::chrono::steady_clock;
   struct Beat {
@@ -70,7 +74,7 @@ class Watch {
   void look_for_silence();
   void look_for_stall();
   bool publish(const std::string& text);
-  void wait_until_seen();
+  void wait_for_all(const std::string& key);
   [[noreturn]] void end(const std::string& text);
 
   c10::intrusive_ptr<c10d::Store> store_;

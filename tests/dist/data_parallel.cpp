@@ -135,6 +135,47 @@ TEST_CASE("What travels is every gradient once, in several buckets, half of it a
   }
 }
 
+TEST_CASE("Buckets have the size that is asked for, and the gradients do not depend on it") {
+  // Twelve parameters of 0.39 MB; a bucket takes them until it is as large as it should be.
+  struct Wide : torch::nn::Module {
+    Wide() {
+      at::manual_seed(7);
+      for (int i = 0; i < 12; ++i) {
+        weights.push_back(register_parameter(std::to_string(i), at::randn({320, 320}) / 18));
+      }
+    }
+    at::Tensor loss(const at::Tensor& x) const {
+      at::Tensor y = x;
+      for (const at::Tensor& weight : weights) y = y.matmul(weight).tanh();
+      return y.square().mean();
+    }
+    std::vector<at::Tensor> weights;
+  };
+  at::manual_seed(11);
+  const at::Tensor x = at::randn({kBatch, 320});
+  Wide alone;
+  alone.loss(x).backward();
+
+  const auto reducer = GENERATE(values({Reducer::kC10d, Reducer::kFused}));
+  using Row = std::pair<double, size_t>;
+  const auto row = GENERATE(values({Row(0.1, 12), Row(1.0, 4), Row(25.0, 2)}));
+  CAPTURE(reducer, row.first);
+  CHECK(vim::test::failed_ranks(2, [&](ProcessGroup& group) {
+          Wide net;
+          DataParallel parallel(net, group, {.reducer = reducer, .bucket_megabytes = row.first});
+          bool good = true;
+          for (int step = 0; step < 3; ++step) {
+            net.zero_grad();
+            parallel.backward(net.loss(x.chunk(2)[group.rank()]));
+            for (size_t i = 0; i < net.weights.size(); ++i) {
+              good =
+                  good && at::allclose(net.weights[i].grad(), alone.weights[i].grad(), 1e-4, 1e-7);
+            }
+          }
+          return good && parallel.empty_buckets().size() == row.second;
+        }) == 0);
+}
+
 TEST_CASE("A parameter outside of the loss is refused by name, or looked for") {
   const auto step = [](ProcessGroup& group, const vim::dist::DistConfig& config) {
     Net net;

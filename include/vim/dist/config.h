@@ -1,6 +1,8 @@
 // How the processes that train together exchange gradients, and how long they wait for each other.
 #pragma once
 
+#include <optional>
+
 #include "vim/config/codec.h"
 #include "vim/config/visitor.h"
 
@@ -16,6 +18,7 @@ struct DistConfig {
   bool bf16_gradients = false;
   bool find_unused_parameters = false;
   Reducer reducer = Reducer::kAuto;
+  std::optional<double> bucket_megabytes = {};
   double timeout = 20;
   bool operator==(const DistConfig&) const = default;
 };
