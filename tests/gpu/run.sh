@@ -48,7 +48,7 @@ run() {  # NAME COMMAND...; its output goes to a log
   local took=$((SECONDS - start))
   case $code in
     0) echo "ok       $name ($took s)" ;;
-    77) echo "skipped  $name: $(tail -1 "$out/$name.log")" ;;
+    77) echo "partly   $name ($took s), skipped: $(sed -n 's/^skipped: //p' "$out/$name.log" | sort | uniq -c | paste -sd,)" ;;
     124) echo "cut      $name: nothing found in $took s" ;;
     *)
       failed=1
