@@ -19,8 +19,9 @@ using vim::bench::ConvTensors;
 using vim::bench::DeviceArray;
 using vim::bench::Numbers;
 using vim::bench::numbers_of;
+using vim::bench::put;
 using vim::bench::time_calls;
-using vim::bench::to_float;
+using vim::bench::works_to_time;
 using vim::bench::worst_error;
 using Problem = vim::bench::ConvProblem;
 
@@ -77,40 +78,25 @@ struct Work {
   }
 };
 
-// Fills the inputs and the gradient of the outputs. What it returns is empty unless wanted; then
-// large tensors repeat, as drawing so many numbers takes long.
+// Fills the inputs and the gradient of the outputs. What it returns is empty unless wanted.
 template <class T>
-ConvTensors fill(const Work<T>& work, unsigned seed, bool keep) {
-  constexpr size_t kPeriod = 1000003;
+ConvTensors fill(const Work<T>& work, unsigned seed, bool keep = false) {
   const Problem& p = work.p;
+  const size_t weights = size_t(p.channels) * p.taps;
   std::minstd_rand random(seed);
-  const auto draw = [&] { return 4.0 * random() / 2147483647.0 - 2; };
-  const auto put = [&](T* to, size_t count) {
-    std::vector<T> values(count);
-    for (size_t i = 0; i < count; ++i) {
-      values[i] = !keep && i >= kPeriod ? values[i - kPeriod] : T(float(draw()));
-    }
-    check(cudaMemcpy(to, values.data(), count * sizeof(T), cudaMemcpyHostToDevice), "copy");
-  };
-  const auto put_floats = [&](const DeviceArray<float>& array, size_t of_branch, Numbers(&to)[2]) {
-    std::vector<float> values(of_branch * p.branches);
-    for (float& value : values) value = float(draw() / 2);
-    check(cudaMemcpy(array.data(), values.data(), values.size() * sizeof(float),
-                     cudaMemcpyHostToDevice),
-          "copy");
-    for (int d = 0; d < p.branches; ++d) {
-      to[d].assign(values.begin() + d * of_branch, values.begin() + (d + 1) * of_branch);
-    }
-  };
+  const auto draw = [&](size_t) { return 4.0 * random() / 2147483647.0 - 2; };
+  const auto draw_half = [&](size_t i) { return draw(i) / 2; };
+  put(work.x.data() + p.shift, 2 * p.numbers(), !keep, draw);
+  put(work.grad.data() + p.shift, p.branches * p.numbers(), !keep, draw);
+  put(work.weight.data(), p.branches * weights, !keep, draw_half);
+  put(work.bias.data(), size_t(p.branches) * p.channels, !keep, draw_half);
   ConvTensors kept;
-  put(work.x.data() + p.shift, 2 * p.numbers());
-  put(work.grad.data() + p.shift, p.branches * p.numbers());
-  put_floats(work.weight, size_t(p.channels) * p.taps, kept.weight);
-  put_floats(work.bias, p.channels, kept.bias);
   if (!keep) return kept;
   kept.x = numbers_of(work.x, p.shift, p.tokens(), 2 * p.channels, p.channels);
   for (int d = 0; d < p.branches; ++d) {
     kept.out[d] = numbers_of(work.grad, p.shift + d * p.numbers(), 1, 0, p.numbers());
+    kept.weight[d] = numbers_of(work.weight, d * weights, 1, 0, weights);
+    kept.bias[d] = numbers_of(work.bias, d * p.channels, 1, 0, p.channels);
   }
   return kept;
 }
@@ -211,16 +197,14 @@ bool check_all() {
 
 template <class T>
 void time_shape(const char* type, const Problem& p) {
-  constexpr size_t kSeveralCaches = size_t(400) << 20;
   const double element = sizeof(T) * double(p.numbers());
-  const int sets = std::clamp<int>(int(kSeveralCaches / (element * 4)), 2, 24);
-  std::vector<Work<T>> works;
-  works.reserve(sets);
-  for (int i = 0; i < sets; ++i) fill(works.emplace_back(p), 1 + i, false);
-  const double ahead = time_calls(
-      sets, [&](int i, cudaStream_t stream) { forward(works[i].forward_work(), stream); });
-  const double back = time_calls(
-      sets, [&](int i, cudaStream_t stream) { backward(works[i].backward_work(), stream); });
+  const auto works = works_to_time<Work<T>>(p, element * 4, 24);
+  const double ahead = time_calls(works, [](const Work<T>& work, cudaStream_t stream) {
+    forward(work.forward_work(), stream);
+  });
+  const double back = time_calls(works, [](const Work<T>& work, cudaStream_t stream) {
+    backward(work.backward_work(), stream);
+  });
   const double forward_bytes = element * (1 + p.branches),
                backward_bytes = element * (2 + p.branches);
   std::printf("%-5s %4d %4d %5d x %d  %8.1f %6.2f  %8.1f %6.2f\n", type, p.batch, p.channels,
@@ -241,7 +225,7 @@ void time_all() {
 
 void profile(const Problem& p) {
   Work<__nv_bfloat16> work(p);
-  fill(work, 1, false);
+  fill(work, 1);
   forward(work.forward_work(), nullptr);
   backward(work.backward_work(), nullptr);
   check(cudaDeviceSynchronize(), "profile");

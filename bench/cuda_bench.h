@@ -1,5 +1,5 @@
-// What the programs that check and time CUDA kernels without torch share: arrays on the device,
-// timing, the command line.
+// What the programs that check and time CUDA kernels without torch share: arrays on the device and
+// numbers in them, timing, the command line.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -60,6 +60,18 @@ class DeviceArray {
   size_t size_;
 };
 
+// Writes number(0), number(1), ... to an array. Where long ones may `repeat`, they do so after a
+// million numbers, as drawing so many takes long.
+template <class T, class Number>
+void put(T* to, size_t count, bool repeat, const Number& number) {
+  constexpr size_t kPeriod = 1000003;
+  std::vector<T> values(count);
+  for (size_t i = 0; i < count; ++i) {
+    values[i] = repeat && i >= kPeriod ? values[i - kPeriod] : T(float(number(i)));
+  }
+  check(cudaMemcpy(to, values.data(), count * sizeof(T), cudaMemcpyHostToDevice), "copy");
+}
+
 // The part of an array that a view shows, as numbers.
 template <class T>
 Numbers numbers_of(const DeviceArray<T>& array, size_t begin, size_t rows, size_t stride,
@@ -72,18 +84,30 @@ Numbers numbers_of(const DeviceArray<T>& array, size_t begin, size_t rows, size_
   return numbers;
 }
 
-// Microseconds a call: the median over replays of a graph of calls that take turns on `sets`.
-template <class Call>
-double time_calls(int sets, const Call& call) {
+// Works for time_calls, filled by the program's fill(work, seed): so many of so many bytes that
+// caches have lost one when its turn comes again.
+template <class Work, class Shape>
+std::vector<Work> works_to_time(const Shape& shape, double bytes, int most) {
+  constexpr double kSeveralCaches = 400 << 20;
+  const int count = std::clamp(static_cast<int>(kSeveralCaches / bytes), 2, most);
+  std::vector<Work> works;
+  works.reserve(count);
+  for (int i = 0; i < count; ++i) fill(works.emplace_back(shape), 1 + i);
+  return works;
+}
+
+// Microseconds a call: the median over replays of a graph of calls that take turns on the works.
+template <class Work, class Call>
+double time_calls(const std::vector<Work>& works, const Call& call) {
   constexpr int kReplays = 15;
-  const int calls = std::max(sets, 8);
+  const size_t calls = std::max<size_t>(works.size(), 8);
   cudaStream_t stream;
   check(cudaStreamCreate(&stream), "cudaStreamCreate");
-  call(0, stream);
+  call(works[0], stream);
   cudaGraph_t graph;
   cudaGraphExec_t replay;
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capture");
-  for (int i = 0; i < calls; ++i) call(i % sets, stream);
+  for (size_t i = 0; i < calls; ++i) call(works[i % works.size()], stream);
   check(cudaStreamEndCapture(stream, &graph), "capture");
   check(cudaGraphInstantiate(&replay, graph, 0), "graph");
   cudaEvent_t begin, end;

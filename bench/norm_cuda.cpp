@@ -14,8 +14,9 @@ using vim::bench::check;
 using vim::bench::DeviceArray;
 using vim::bench::Numbers;
 using vim::bench::numbers_of;
+using vim::bench::put;
 using vim::bench::time_calls;
-using vim::bench::to_float;
+using vim::bench::works_to_time;
 using vim::bench::worst_error;
 
 struct Problem {
@@ -102,26 +103,18 @@ Results reference(const Problem& p, const Tensors& in) {
   return to;
 }
 
-// Fills the inputs and returns them where wanted; else large ones repeat, as drawing so many
-// numbers takes long.
+// Fills the inputs, and returns them where wanted.
 template <class T>
-Tensors fill(const Work<T>& work, unsigned seed, bool keep) {
-  constexpr size_t kPeriod = 1000003;
+Tensors fill(const Work<T>& work, unsigned seed, bool keep = false) {
   const Problem& p = work.p;
   std::minstd_rand random(seed);
-  const auto put = [&](const auto& array, size_t count) {
-    using U = std::remove_pointer_t<decltype(array.data())>;
-    std::vector<U> values(count);
-    for (size_t i = 0; i < count; ++i) {
-      const bool again = !keep && i >= kPeriod;
-      values[i] = again ? values[i - kPeriod] : U(float(4.0 * random() / 2147483647.0 - 2));
-    }
-    check(cudaMemcpy(work.of(array), values.data(), count * sizeof(U), cudaMemcpyHostToDevice),
-          "copy");
+  const auto drawn = [&](const auto& array, size_t count) {
+    put(work.of(array), count, !keep, [&](size_t) { return 4.0 * random() / 2147483647.0 - 2; });
     return keep ? numbers_of(array, p.shift, 1, 0, count) : Numbers();
   };
-  return {put(work.x, p.numbers()), put(work.residual, p.numbers()), put(work.weight, p.channels),
-          put(work.grad_y, p.numbers()), put(work.grad_sum, p.numbers())};
+  return {drawn(work.x, p.numbers()), drawn(work.residual, p.numbers()),
+          drawn(work.weight, p.channels), drawn(work.grad_y, p.numbers()),
+          drawn(work.grad_sum, p.numbers())};
 }
 
 template <class T>
@@ -186,19 +179,15 @@ bool check_all() {
 
 template <class T>
 void time_shape(const char* type, const Problem& p) {
-  constexpr size_t kSeveralCaches = size_t(400) << 20;
   const double numbers = double(p.numbers());
   const double forward_bytes = numbers * (3 * sizeof(T) + 8),
                backward_bytes = numbers * (3 * sizeof(T) + 4 + (sizeof(T) == 2 ? 4 : 0));
-  const int sets = std::clamp<int>(int(kSeveralCaches / forward_bytes), 2, 24);
-  std::vector<Work<T>> works;
-  works.reserve(sets);
-  for (int i = 0; i < sets; ++i) fill(works.emplace_back(p), 1 + i, false);
+  const auto works = works_to_time<Work<T>>(p, forward_bytes, 24);
   const double ahead =
-      time_calls(sets, [&](int i, cudaStream_t stream) { works[i].run_forward(stream); });
-  for (int i = 0; i < sets; ++i) works[i].run_forward(nullptr);
-  const double back =
-      time_calls(sets, [&](int i, cudaStream_t stream) { works[i].run_backward(stream); });
+      time_calls(works, [](const Work<T>& work, cudaStream_t stream) { work.run_forward(stream); });
+  for (const Work<T>& work : works) work.run_forward(nullptr);
+  const double back = time_calls(
+      works, [](const Work<T>& work, cudaStream_t stream) { work.run_backward(stream); });
   std::printf("%-5s %6d %4d  %8.1f %6.2f  %8.1f %6.2f\n", type, p.rows, p.channels, ahead,
               forward_bytes / ahead * 1e-6, back, backward_bytes / back * 1e-6);
   std::fflush(stdout);
@@ -213,7 +202,7 @@ void time_all() {
 
 void profile(const Problem& p) {
   Work<__nv_bfloat16> work(p);
-  fill(work, 1, false);
+  fill(work, 1);
   work.run_forward(nullptr);
   work.run_backward(nullptr);
   check(cudaDeviceSynchronize(), "profile");

@@ -4,7 +4,6 @@
 // 197`) runs that shape once, for a profiler.
 #include <cstring>
 #include <random>
-#include <string>
 
 #include "cuda_bench.h"
 #include "ops/bidirectional_mixer/cuda_projections.h"
@@ -18,6 +17,7 @@ using vim::bench::Numbers;
 using vim::bench::numbers_of;
 using vim::bench::relative_error;
 using vim::bench::time_calls;
+using vim::bench::works_to_time;
 
 ProjectionShape shape_of(int64_t tokens, int channels, int state, int rank) {
   return {tokens, channels, state, rank, (2 * state + rank + 7) / 8 * 8 - 2 * state};
@@ -235,16 +235,12 @@ void time_all() {
     const ProjectionShape shape = vim_shape(batch, channels, length);
     const double row = 2.0 * 2 * shape.tokens, narrow = row * shape.width();
     const double wide = row * channels;  // bytes of both directions
-    constexpr double kSeveralCaches = 400e6;
-    const int sets = std::clamp(int(kSeveralCaches / (wide * 4)), 2, 16);
-    std::vector<Work<__nv_bfloat16>> works;
-    works.reserve(sets);
-    for (int i = 0; i < sets; ++i) fill(works.emplace_back(shape), 1 + i);
-    const double ahead = time_calls(sets, [&](int i, cudaStream_t stream) {
-      check(expand_steps(works[i].expansion(), stream), "expand_steps");
+    const auto works = works_to_time<Work<__nv_bfloat16>>(shape, wide * 4, 16);
+    const double ahead = time_calls(works, [](const auto& work, cudaStream_t stream) {
+      check(expand_steps(work.expansion(), stream), "expand_steps");
     });
-    const double back = time_calls(sets, [&](int i, cudaStream_t stream) {
-      check(projection_gradients(works[i].gradients(), stream), "projection_gradients");
+    const double back = time_calls(works, [](const auto& work, cudaStream_t stream) {
+      check(projection_gradients(work.gradients(), stream), "projection_gradients");
     });
     // grad_x is read twice, grad_u read and written.
     std::printf("%5d %8d %6d  %8.1f %5.2f  %8.1f %5.2f\n", batch, channels, length, ahead,
@@ -265,23 +261,6 @@ void profile(int batch, int channels, int length) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode == "profile" && argc == 5) {
-    profile(std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]));
-    return 0;
-  }
-  if (argc > 2 || (mode != "" && mode != "check" && mode != "time")) {
-    std::fprintf(stderr,
-                 "usage: projections_cuda [check | time | profile BATCH CHANNELS LENGTH]\n");
-    return 2;
-  }
-  int gpus = 0;
-  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
-    std::printf("skipped: there is no GPU\n");
-    return 77;
-  }
-  const bool good = mode == "time" || check_all();
-  if (good && mode != "check") time_all();
-  return good ? 0 : 1;
+  return vim::bench::run_program(argc, argv, {"BATCH", "CHANNELS", "LENGTH"}, check_all, time_all,
+                                 [](const int* n) { profile(n[0], n[1], n[2]); });
 }

@@ -5,193 +5,23 @@
 #include <cstring>
 #include <iterator>
 #include <mutex>
-#include <random>
 #include <string>
 
 #include "cuda_bench.h"
 #include "ops/selective_scan/cuda_kernel.h"
 #include "scan_reference.h"
+#include "scan_work.h"
 
 namespace {
 
-using namespace vim::ops;
-using namespace vim::ops::scan::cuda;
 using vim::bench::check;
-using vim::bench::DeviceArray;
 using vim::bench::Numbers;
-using vim::bench::numbers_of;
 using vim::bench::relative_error;
 using vim::bench::ScanProblem;
 using vim::bench::ScanTensors;
+using vim::bench::ScanWork;
 using vim::bench::time_calls;
-using vim::bench::to_float;
-
-// Tensors as the mixer has them: z is the second half of a projection, B and C are slices of
-// another before 16 other columns; `shift` elements in front of each misalign them.
-template <class T>
-struct Tensors {
-  ScanProblem p;
-  int shift;
-  DeviceArray<T> u, delta, x, xz, out;
-  DeviceArray<float> A, D, bias;
-  static constexpr int kSteps = 16;
-
-  Tensors(const ScanProblem& problem, int shift_)
-      : p(problem),
-        shift(shift_),
-        u(p.directions * p.rows() + shift),
-        delta(p.directions * p.rows() + shift),
-        x(p.directions * p.tokens() * columns() + shift),
-        xz(p.rows() * 2 + shift),
-        out(p.rows() + shift),
-        A(size_t(p.directions) * p.channels * p.state),
-        D(size_t(p.directions) * p.channels),
-        bias(size_t(p.directions) * p.channels) {}
-
-  int columns() const { return 2 * p.state + kSteps; }
-  Rows<T> rows(T* data) const { return {data + shift, int64_t(p.length) * p.channels, p.channels}; }
-  Rows<T> of_u(int d) const { return rows(u.data() + d * p.rows()); }
-  Rows<T> of_delta(int d) const { return rows(delta.data() + d * p.rows()); }
-  Rows<T> of_B(int d) const {
-    return {x.data() + d * p.tokens() * columns() + shift, int64_t(p.length) * columns(),
-            columns()};
-  }
-  Rows<T> of_C(int d) const {
-    Rows<T> rows = of_B(d);
-    rows.data += p.state;
-    return rows;
-  }
-  Rows<T> of_z() const {
-    if (!p.gate) return {};
-    return {xz.data() + p.channels + shift, int64_t(p.length) * 2 * p.channels, 2 * p.channels};
-  }
-  Rows<T> of_out() const { return rows(out.data()); }
-  float* of_A(int d) const { return A.data() + size_t(d) * p.channels * p.state; }
-  float* of_D(int d) const { return D.data() + size_t(d) * p.channels; }
-  float* of_bias(int d) const { return bias.data() + size_t(d) * p.channels; }
-};
-
-template <class T>
-Rows<const T> read_only(const Rows<T>& rows) {
-  return {rows.data, rows.batch_stride, rows.token_stride};
-}
-
-// All that a forward and a backward pass need.
-template <class T>
-struct Work {
-  Tensors<T> in, grad;
-  Inputs<T> inputs;
-  DeviceArray<unsigned char> saved, workspace;
-
-  explicit Work(const ScanProblem& p, int shift = 0)
-      : in(p, shift),
-        grad(p, shift),
-        inputs(describe()),
-        saved(saved_bytes(inputs)),
-        workspace(workspace_bytes(inputs)) {}
-
-  Inputs<T> describe() const {
-    const ScanProblem& p = in.p;
-    Inputs<T> to{p.batch,       p.length, p.channels,           p.state,
-                 p.directions,  {},       read_only(in.of_z()), p.softplus,
-                 float(p.scale)};
-    for (int d = 0; d < p.directions; ++d) {
-      to.direction[d] = {read_only(in.of_u(d)),
-                         read_only(in.of_delta(d)),
-                         read_only(in.of_B(d)),
-                         read_only(in.of_C(d)),
-                         in.of_A(d),
-                         in.of_D(d),
-                         in.of_bias(d),
-                         p.reverse != (d == 1)};
-    }
-    return to;
-  }
-  // The output goes into `in.out`, which then is its gradient's place: grad.out gets it again.
-  Forward<T> forward_work(bool training) const {
-    return {inputs, grad.of_out(), training ? saved.data() : nullptr};
-  }
-  Backward<T> backward_work() const {
-    Backward<T> to{inputs,      saved.data(),  read_only(in.of_out()), {},
-                   grad.of_z(), grad.of_out(), workspace.data()};
-    for (int d = 0; d < in.p.directions; ++d) {
-      to.grad[d] = {grad.of_u(d), grad.of_delta(d), grad.of_B(d),   grad.of_C(d),
-                    grad.of_A(d), grad.of_D(d),     grad.of_bias(d)};
-    }
-    return to;
-  }
-};
-
-// Numbers of the sizes that a Vision Mamba has: rates of 1 to 16, steps of 0.001 to 0.7. Returned
-// where they are to be kept; else they repeat, as drawing so many takes long.
-template <class T>
-ScanTensors fill(const Tensors<T>& tensors, unsigned seed, bool keep) {
-  constexpr size_t kPeriod = 1000003;
-  const ScanProblem& p = tensors.p;
-  std::minstd_rand random(seed);
-  ScanTensors kept;
-  const auto normal = [&] {  // near enough
-    double sum = -6;
-    for (int i = 0; i < 3; ++i) sum += 4.0 * random() / 2147483647.0;
-    return sum / 2;
-  };
-  const auto put = [&](T* to, size_t count, double mean, double spread, Numbers& numbers) {
-    std::vector<T> values(count);
-    for (size_t i = 0; i < count; ++i) {
-      const bool again = !keep && i >= kPeriod;
-      values[i] = again ? values[i - kPeriod] : T(float(mean + spread * normal()));
-      if (keep) numbers.push_back(to_float(values[i]));
-    }
-    check(cudaMemcpy(to, values.data(), count * sizeof(T), cudaMemcpyHostToDevice), "copy");
-  };
-  const auto put_floats = [&](float* to, size_t count, auto number, Numbers& numbers) {
-    std::vector<float> values(count);
-    for (size_t i = 0; i < count; ++i) numbers.push_back(values[i] = float(number(i)));
-    check(cudaMemcpy(to, values.data(), count * sizeof(float), cudaMemcpyHostToDevice), "copy");
-  };
-  Numbers x, xz;
-  put(tensors.u.data() + tensors.shift, p.directions * p.rows(), 0, 1, kept.u);
-  put(tensors.delta.data() + tensors.shift, p.directions * p.rows(), 0, 0.3, kept.delta);
-  put(tensors.x.data() + tensors.shift, p.directions * p.tokens() * tensors.columns(), 0, 1, x);
-  put(tensors.xz.data() + tensors.shift, p.rows() * 2, 0, 1, xz);
-  put(tensors.out.data() + tensors.shift, p.rows(), 0, 1, kept.out);
-  const size_t all_channels = size_t(p.directions) * p.channels;
-  put_floats(
-      tensors.A.data(), all_channels * p.state,
-      [&](size_t i) { return -(double(i % p.state) + 1) * (1 + 0.1 * normal()); }, kept.A);
-  put_floats(
-      tensors.D.data(), all_channels, [&](size_t) { return 1 + 0.1 * normal(); }, kept.D);
-  put_floats(
-      tensors.bias.data(), all_channels,
-      [&](size_t i) { return p.softplus ? -6.5 + 6.5 * double(i % 97) / 96 : 1.5; }, kept.bias);
-  for (size_t t = 0; keep && t < p.directions * p.tokens(); ++t) {
-    const auto row = x.begin() + t * tensors.columns();
-    kept.B.insert(kept.B.end(), row, row + p.state);
-    kept.C.insert(kept.C.end(), row + p.state, row + 2 * p.state);
-  }
-  for (size_t t = 0; keep && t < p.tokens(); ++t) {
-    const auto row = xz.begin() + (2 * t + 1) * p.channels;
-    kept.z.insert(kept.z.end(), row, row + p.channels);
-  }
-  return kept;
-}
-
-template <class T>
-ScanTensors read_results(const Tensors<T>& t) {
-  const ScanProblem& p = t.p;
-  const size_t d = p.directions, b = t.shift;
-  const size_t channels = p.channels, state = p.state, columns = t.columns();
-  return {numbers_of(t.u, t.shift, 1, 0, d * p.rows()),
-          numbers_of(t.delta, t.shift, 1, 0, d * p.rows()),
-          numbers_of(t.x, b, d * p.tokens(), columns, state),
-          numbers_of(t.x, b + state, d * p.tokens(), columns, state),
-          numbers_of(t.A, 0, 1, 0, d * channels * state),
-          numbers_of(t.D, 0, 1, 0, d * channels),
-          numbers_of(t.bias, 0, 1, 0, d * channels),
-          p.gate ? numbers_of(t.xz, channels + t.shift, p.tokens(), 2 * channels, channels)
-                 : Numbers(p.rows()),
-          numbers_of(t.out, t.shift, 1, 0, p.rows())};
-}
+using vim::bench::works_to_time;
 
 std::mutex gpu;
 
@@ -202,8 +32,8 @@ struct Checked {
 
 template <class T>
 Checked check_shape(const ScanProblem& p, int shift, const char* type, double tolerance) {
-  Work<T> work(p, shift);
-  const ScanTensors in = fill(work.in, 1, true);
+  const ScanWork<T> work(p, shift);
+  const ScanTensors in = fill(work, 1, true);
   const ScanTensors expected = vim::bench::scan_reference(p, in);
   const std::lock_guard one_at_a_time(gpu);
   double errors[9][2];
@@ -212,15 +42,15 @@ Checked check_shape(const ScanProblem& p, int shift, const char* type, double to
   for (int run = 0; run < 2; ++run) {
     check(forward(work.forward_work(false), nullptr), "forward");
     check(cudaDeviceSynchronize(), "forward");
-    const Numbers out = read_results(work.grad).out;
+    const Numbers out = work.grad.read().out;
     check(forward(work.forward_work(true), nullptr), "forward, training");
     check(cudaDeviceSynchronize(), "forward, training");
-    same = same && std::memcmp(out.data(), read_results(work.grad).out.data(),
-                               out.size() * sizeof(double)) == 0;
+    same = same &&
+           std::memcmp(out.data(), work.grad.read().out.data(), out.size() * sizeof(double)) == 0;
     if (p.gate) check(cudaMemset(work.grad.out.data(), 0xff, p.rows() * sizeof(T)), "cudaMemset");
     check(backward(work.backward_work(), nullptr), "backward");
     check(cudaDeviceSynchronize(), "backward");
-    const ScanTensors got = read_results(work.grad);
+    const ScanTensors got = work.grad.read();
     const Numbers ScanTensors::*const all[] = {
         &ScanTensors::out, &ScanTensors::out, &ScanTensors::u, &ScanTensors::delta, &ScanTensors::z,
         &ScanTensors::B,   &ScanTensors::C,   &ScanTensors::A, &ScanTensors::D};
@@ -301,24 +131,16 @@ ScanProblem mixer(int batch, int channels, int length) {
 template <class T>
 void time_shape(const char* type, int batch, int channels, int length) {
   const ScanProblem p = mixer(batch, channels, length);
-  constexpr size_t kSeveralCaches = size_t(400) << 20;
-  const int sets =
-      std::max<int>(2, std::min<size_t>(8, kSeveralCaches / (p.rows() * sizeof(T) * 12)));
-  std::vector<Work<T>> works;
-  works.reserve(sets);
-  for (int i = 0; i < sets; ++i) {
-    works.emplace_back(p);
-    fill(works.back().in, 1 + i, false);
-  }
-  const double inference = time_calls(sets, [&](int i, cudaStream_t stream) {
-    check(forward(works[i].forward_work(false), stream), "forward");
+  const auto works = works_to_time<ScanWork<T>>(p, double(p.rows()) * sizeof(T) * 12, 8);
+  const double inference = time_calls(works, [](const ScanWork<T>& work, cudaStream_t stream) {
+    check(forward(work.forward_work(false), stream), "forward");
   });
-  const double training = time_calls(sets, [&](int i, cudaStream_t stream) {
-    check(forward(works[i].forward_work(true), stream), "forward");
+  const double training = time_calls(works, [](const ScanWork<T>& work, cudaStream_t stream) {
+    check(forward(work.forward_work(true), stream), "forward");
   });
-  for (int i = 0; i < sets; ++i) check(forward(works[i].forward_work(true), nullptr), "forward");
-  const double back = time_calls(sets, [&](int i, cudaStream_t stream) {
-    check(backward(works[i].backward_work(), stream), "backward");
+  for (const ScanWork<T>& work : works) check(forward(work.forward_work(true), nullptr), "forward");
+  const double back = time_calls(works, [](const ScanWork<T>& work, cudaStream_t stream) {
+    check(backward(work.backward_work(), stream), "backward");
   });
   std::printf("%-5s %4d %4d %5d  %9.1f %9.1f %9.1f\n", type, batch, channels, length, inference,
               training, back);
@@ -340,8 +162,8 @@ void time_all() {
 }
 
 void profile(int batch, int channels, int length) {
-  Work<__nv_bfloat16> work(mixer(batch, channels, length));
-  fill(work.in, 1, false);
+  const ScanWork<__nv_bfloat16> work(mixer(batch, channels, length));
+  fill(work, 1);
   check(forward(work.forward_work(false), nullptr), "forward");
   check(forward(work.forward_work(true), nullptr), "forward");
   check(backward(work.backward_work(), nullptr), "backward");
