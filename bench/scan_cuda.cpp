@@ -36,13 +36,19 @@ Checked check_shape(const ScanProblem& p, int shift, const char* type, double to
   const ScanTensors in = fill(work, 1, true);
   const ScanTensors expected = vim::bench::scan_reference(p, in);
   const std::lock_guard one_at_a_time(gpu);
-  double errors[9][2];
+  double errors[9][2], by_steps = 0;
   bool same = true;
   ScanTensors before;
   for (int run = 0; run < 2; ++run) {
     check(forward(work.forward_work(false), nullptr), "forward");
     check(cudaDeviceSynchronize(), "forward");
     const Numbers out = work.grad.read().out;
+    if (takes_steps(work.forward_by_steps())) {
+      check(cudaMemset(work.grad.out.data(), 0xff, p.rows() * sizeof(T)), "cudaMemset");
+      check(forward(work.forward_by_steps(), nullptr), "forward by steps");
+      check(cudaDeviceSynchronize(), "forward by steps");
+      by_steps = relative_error(work.grad.read().out, expected.out);
+    }
     check(forward(work.forward_work(true), nullptr), "forward, training");
     check(cudaDeviceSynchronize(), "forward, training");
     same = same &&
@@ -77,6 +83,8 @@ Checked check_shape(const ScanProblem& p, int shift, const char* type, double to
     print(" %.1e", error[1]);
     checked.good = checked.good && error[1] <= tolerance;
   }
+  if (takes_steps(work.forward_by_steps())) print(" %.1e", by_steps);
+  checked.good = checked.good && by_steps <= tolerance;
   print("%s%s", same ? "" : "  OTHER BITS", checked.good ? "" : "  FAILED");
   return checked;
 }
@@ -84,7 +92,7 @@ Checked check_shape(const ScanProblem& p, int shift, const char* type, double to
 bool check_all() {
   std::printf(
       "relative errors        out     again   du      ddelta  dz      dB      dC      dA      dD, "
-      "dbias\n");
+      "dbias  by steps\n");
   const ScanProblem problems[] = {
       {2, 197, 72, 16, 2, false, true, true, 0.5},
       {1, 1, 1, 16, 2, false, true, true, 0.5},
@@ -142,13 +150,19 @@ void time_shape(const char* type, int batch, int channels, int length) {
   const double back = time_calls(works, [](const ScanWork<T>& work, cudaStream_t stream) {
     check(backward(work.backward_work(), stream), "backward");
   });
-  std::printf("%-5s %4d %4d %5d  %9.1f %9.1f %9.1f\n", type, batch, channels, length, inference,
+  double by_steps = 0;
+  if (takes_steps(works[0].forward_by_steps())) {
+    by_steps = time_calls(works, [](const ScanWork<T>& work, cudaStream_t stream) {
+      check(forward(work.forward_by_steps(), stream), "forward by steps");
+    });
+  }
+  std::printf("%-5s %4d %4d %5d  %9.1f %9.1f %9.1f ", type, batch, channels, length, inference,
               training, back);
-  std::fflush(stdout);
+  std::printf(by_steps > 0 ? "%9.1f\n" : "        -\n", by_steps);
 }
 
 void time_all() {
-  std::printf("both directions, us       inference  training  backward\n");
+  std::printf("both directions, us       inference  training  backward  by steps\n");
   const int shapes[][3] = {{128, 384, 197}, {128, 768, 197}, {32, 384, 197}, {32, 384, 1025},
                            {64, 384, 785},  {8, 384, 6085},  {8, 768, 6085}, {4, 384, 16385},
                            {1, 384, 197},   {1, 384, 6085},  {1024, 192, 65}};

@@ -2,6 +2,7 @@
 // CUDA kernels.
 #pragma once
 
+#include <cmath>
 #include <random>
 
 #include "cuda_bench.h"
@@ -14,16 +15,16 @@ using ops::Rows;
 using ops::scan::cuda::Backward;
 using ops::scan::cuda::Forward;
 using ops::scan::cuda::Inputs;
+using ops::scan::cuda::kStepWidth;
 
-// Tensors as the mixer has them: z is the second half of a projection, B and C are slices of
-// another before 16 other columns; `shift` elements in front of each misalign them.
+// Tensors as the mixer has them: z is the second half of a projection, B, C and the steps are
+// slices of another; `shift` elements in front of each misalign them.
 template <class T>
 struct ScanArrays {
   ScanProblem p;
   int shift;
-  DeviceArray<T> u, delta, x, xz, out;
+  DeviceArray<T> u, delta, x, xz, out, step_weight;
   DeviceArray<float> A, D, bias;
-  static constexpr int kSteps = 16;
 
   ScanArrays(const ScanProblem& problem, int shift_)
       : p(problem),
@@ -33,11 +34,12 @@ struct ScanArrays {
         x(p.directions * p.tokens() * columns() + shift),
         xz(p.rows() * 2 + shift),
         out(p.rows() + shift),
+        step_weight(size_t(p.directions) * p.channels * kStepWidth),
         A(size_t(p.directions) * p.channels * p.state),
         D(size_t(p.directions) * p.channels),
         bias(size_t(p.directions) * p.channels) {}
 
-  int columns() const { return 2 * p.state + kSteps; }
+  int columns() const { return 2 * p.state + kStepWidth; }
   Rows<T> rows(T* data) const { return {data + shift, int64_t(p.length) * p.channels, p.channels}; }
   Rows<T> of_u(int d) const { return rows(u.data() + d * p.rows()); }
   Rows<T> of_delta(int d) const { return rows(delta.data() + d * p.rows()); }
@@ -45,10 +47,15 @@ struct ScanArrays {
     return {x.data() + d * p.tokens() * columns() + shift, int64_t(p.length) * columns(),
             columns()};
   }
-  Rows<T> of_C(int d) const {
+  Rows<T> of_C(int d) const { return behind_B(d, p.state); }
+  Rows<T> of_steps(int d) const { return behind_B(d, 2 * p.state); }
+  Rows<T> behind_B(int d, int columns) const {
     Rows<T> rows = of_B(d);
-    rows.data += p.state;
+    rows.data += columns;
     return rows;
+  }
+  T* of_step_weight(int d) const {
+    return step_weight.data() + size_t(d) * p.channels * kStepWidth;
   }
   Rows<T> of_z() const {
     if (!p.gate) return {};
@@ -115,6 +122,15 @@ struct ScanWork {
   Forward<T> forward_work(bool training) const {
     return {inputs, grad.of_out(), training ? saved.data() : nullptr};
   }
+  // The same by steps, without delta.
+  Forward<T> forward_by_steps() const {
+    Forward<T> to = forward_work(/*training=*/false);
+    for (int d = 0; d < in.p.directions; ++d) {
+      to.in.direction[d].delta = {};
+      to.steps[d] = {read_only(in.of_steps(d)), in.of_step_weight(d)};
+    }
+    return to;
+  }
   Backward<T> backward_work() const {
     Backward<T> to{inputs,      saved.data(),  read_only(in.of_out()), {},
                    grad.of_z(), grad.of_out(), workspace.data()};
@@ -127,7 +143,8 @@ struct ScanWork {
 };
 
 // Fills the inputs and the gradient of the output with numbers of the sizes that a Vision Mamba
-// has: rates of 1 to 16, steps of 0.001 to 0.7. Returns them where wanted.
+// has: rates of 1 to 16, steps of 0.001 to 0.7. Returns them where wanted; delta then is the
+// product of steps and weights.
 template <class T>
 ScanTensors fill(const ScanWork<T>& work, unsigned seed, bool keep = false) {
   const ScanArrays<T>& to = work.in;
@@ -147,6 +164,21 @@ ScanTensors fill(const ScanWork<T>& work, unsigned seed, bool keep = false) {
   put_normal(to.x, p.directions * p.tokens() * to.columns(), 1);
   put_normal(to.xz, p.rows() * 2, 1);
   put_normal(to.out, p.rows(), 1);
+  put(to.step_weight.data(), channels * kStepWidth, false,
+      [&](size_t i) { return 0.3 / std::sqrt(kStepWidth) * normal(i); });
+  if (keep) {
+    const std::vector<T> x = to.x.read(), weight = to.step_weight.read();
+    put(to.delta.data() + to.shift, p.directions * p.rows(), false, [&](size_t i) {
+      const size_t d = i / p.rows(), row = i / p.channels,
+                   channel = d * p.channels + i % p.channels;
+      double sum = 0;
+      for (int k = 0; k < kStepWidth; ++k) {
+        sum += double(to_float(x[to.shift + row * to.columns() + 2 * p.state + k])) *
+               to_float(weight[channel * kStepWidth + k]);
+      }
+      return sum;
+    });
+  }
   put(to.A.data(), channels * p.state, false,
       [&](size_t i) { return -(double(i % p.state) + 1) * (1 + 0.1 * normal(i)); });
   put(to.D.data(), channels, false, [&](size_t i) { return 1 + 0.1 * normal(i); });

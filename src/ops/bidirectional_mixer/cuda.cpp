@@ -75,18 +75,25 @@ both::ConvInputs conv_inputs(const Problem& p, const at::Tensor& xz) {
   return {x_of(p, xz), p.of_both(&MixerBranch::conv_weight), p.of_both(&MixerBranch::conv_bias)};
 }
 
+at::Tensor delta_of(const Problem& p, const at::Tensor& x_dbl, const Packed& weights) {
+  return expand_steps(p.projections(), x_dbl.flatten(1, 2), weights.dt_proj)
+      .view({2, p.batch, p.length, p.inner});
+}
+
+// Without delta.
 both::ScanInputs scan_inputs(const Problem& p, const Packed& weights, const at::Tensor& xz,
                              const at::Tensor& u, const at::Tensor& x_dbl) {
-  const at::Tensor delta = expand_steps(p.projections(), x_dbl.flatten(1, 2), weights.dt_proj);
   return {u,
-          delta.view(u.sizes()),
+          at::Tensor(),
           B_of(p, x_dbl),
           C_of(p, x_dbl),
           z_of(p, xz),
           both::halves(weights.A),
           p.of_both(&MixerBranch::D),
           p.of_both(&MixerBranch::delta_bias),
-          p.average ? 0.5 : 1.0};
+          p.average ? 0.5 : 1.0,
+          x_dbl.narrow(-1, 2 * p.state, p.step_width()),
+          weights.dt_proj};
 }
 
 // `saved` is null where nothing is kept of what the scan leaves to the backward pass.
@@ -97,8 +104,9 @@ at::Tensor run_forward(const Problem& p, const at::Tensor& rows, const Packed& w
   const at::Tensor x_dbl = x_dbl_of(p, u, weights);
   // Nobody reads x after the convolution.
   const at::Tensor out = x_of(p, xz);
-  both::scan_forward(scan_inputs(p, weights, xz, u, x_dbl), out,
-                     saved != nullptr ? &saved->scan : nullptr);
+  both::ScanInputs scan = scan_inputs(p, weights, xz, u, x_dbl);
+  if (saved != nullptr || !both::takes_steps(scan, out)) scan.delta = delta_of(p, x_dbl, weights);
+  both::scan_forward(scan, out, saved != nullptr ? &saved->scan : nullptr);
   if (saved != nullptr) saved->x_dbl = x_dbl;
   return at::mm(out.flatten(0, 1), weights.out_proj.t()).view({p.batch, p.length, p.embed});
 }
@@ -122,7 +130,8 @@ variable_list run_backward(const Problem& p, const Saved& saved, const at::Tenso
   const both::ConvInputs conv = conv_inputs(p, xz);
   const at::Tensor u = both::convolve(conv);
   const at::Tensor x_dbl = saved.x_dbl.defined() ? saved.x_dbl : x_dbl_of(p, u, weights);
-  const both::ScanInputs scan = scan_inputs(p, weights, xz, u, x_dbl);
+  both::ScanInputs scan = scan_inputs(p, weights, xz, u, x_dbl);
+  scan.delta = delta_of(p, x_dbl, weights);
   const at::Tensor grad_xz = at::empty_like(xz), grad_x_dbl = at::empty_like(x_dbl);
   at::Tensor grad_A = at::empty_like(weights.A);
   const MixerBranch to[2] = {empty_gradients(p.branch[0], grad_A[0]),

@@ -11,7 +11,7 @@
 //
 // u is read once and grad_x once for every kChannels channels; bound by memory bandwidth, and by
 // the few microseconds that it takes to start and to end.
-#include "ops/bidirectional_mixer/cuda_matrix.cuh"
+#include "ops/cuda_matrix.cuh"
 #include "ops/bidirectional_mixer/cuda_projections.cuh"
 #include "ops/shared_memory.h"
 

@@ -15,7 +15,7 @@
 //
 // Everything is moved once; bound by memory bandwidth. Two blocks on a processor keep it busy while
 // they wait for their own warps.
-#include "ops/bidirectional_mixer/cuda_matrix.cuh"
+#include "ops/cuda_matrix.cuh"
 #include "ops/bidirectional_mixer/cuda_projections.cuh"
 #include "ops/cuda_device.cuh"
 #include "ops/shared_memory.h"

@@ -16,7 +16,7 @@
 //
 // Everything is read once; bound by memory bandwidth, and by the few microseconds that it takes to
 // start and to end.
-#include "ops/bidirectional_mixer/cuda_matrix.cuh"
+#include "ops/cuda_matrix.cuh"
 #include "ops/bidirectional_mixer/cuda_projections.cuh"
 #include "ops/cuda_device.cuh"
 #include "ops/shared_memory.h"

@@ -29,7 +29,7 @@ scan::cuda::Inputs<T> arguments(const ScanInputs& from) {
   in.directions = 2;
   for (int i = 0; i < 2; ++i) {
     in.direction[i] = {rows<const T>(from.u[i]),
-                       rows<const T>(from.delta[i]),
+                       from.delta.defined() ? rows<const T>(from.delta[i]) : Rows<const T>{},
                        rows<const T>(from.B[i]),
                        rows<const T>(from.C[i]),
                        storage<const float>(from.A[i]),
@@ -41,6 +41,16 @@ scan::cuda::Inputs<T> arguments(const ScanInputs& from) {
   in.delta_softplus = true;
   in.scale = static_cast<float>(from.scale);
   return in;
+}
+
+template <class T>
+scan::cuda::Forward<T> forward_work(const ScanInputs& in, const at::Tensor& out) {
+  scan::cuda::Forward<T> work{arguments<T>(in), rows<T>(out), nullptr};
+  if (in.delta.defined()) return work;
+  for (int i = 0; i < 2; ++i) {
+    work.steps[i] = {rows<const T>(in.steps[i]), storage<const T>(in.step_weight[i])};
+  }
+  return work;
 }
 
 template <class T>
@@ -59,14 +69,24 @@ conv::cuda::Inputs<T> arguments(const ConvInputs& from) {
 
 }  // namespace
 
+bool takes_steps(const ScanInputs& in, const at::Tensor& out) {
+  if (in.steps.size(-1) != scan::cuda::kStepWidth) return false;
+  bool takes = false;
+  with_storage_type(kScan, out.scalar_type(), [&](auto tag) {
+    takes = scan::cuda::takes_steps(forward_work<decltype(tag)>(in, out));
+  });
+  return takes;
+}
+
 void scan_forward(const ScanInputs& in, const at::Tensor& out, at::Tensor* saved) {
   with_storage_type(kScan, out.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
-    const auto inputs = arguments<T>(in);
-    if (saved != nullptr) *saved = bytes(scan::cuda::saved_bytes(inputs), out);
-    C10_CUDA_CHECK(scan::cuda::forward<T>(
-        {inputs, rows<T>(out), saved != nullptr ? saved->mutable_data_ptr() : nullptr},
-        current_stream()));
+    auto work = forward_work<T>(in, out);
+    if (saved != nullptr) {
+      *saved = bytes(scan::cuda::saved_bytes(work.in), out);
+      work.saved = saved->mutable_data_ptr();
+    }
+    C10_CUDA_CHECK(scan::cuda::forward(work, current_stream()));
   });
 }
 

@@ -27,7 +27,13 @@ struct ScanInputs {
   Two A;                // [channels, state]
   Two D, delta_bias;    // [channels]
   double scale;
+  // What delta is a product of, where it is absent.
+  at::Tensor steps = {}, step_weight = {};  // [2, batch, length, width], [2, channels, width]
 };
+
+// Whether scan_forward takes an absent delta, where nothing is to be saved. Not all kernels compute
+// it where it is needed, which saves writing and reading it.
+bool takes_steps(const ScanInputs& in, const at::Tensor& out);
 
 // Into `out` [batch, length, channels], which may share its memory with what is none of the inputs;
 // `saved` receives what the backward pass needs, where there will be one.

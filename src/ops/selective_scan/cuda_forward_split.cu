@@ -6,7 +6,7 @@
 // B and C; "scanners" do nothing but scan eight states of a row each; "finishers" add D u and what
 // the other direction has left in `out`, gate and store, and copy the states that training keeps.
 // As in the wide kernel the directions meet half-way. What is read from device memory is asked for
-// a tile ahead.
+// a tile ahead. In place of delta, fillers take the narrow rows that it is a product of, if wanted.
 //
 // A scanner's lane has two states of a channel in registers. For bf16 all but the recurrence is
 // left to matrix instructions, so that a state and token costs a multiplication, an exponential, a
@@ -41,7 +41,7 @@ __device__ void clear(Numbers& numbers) {
   }
 }
 
-template <class T, int kParts, int kRows, bool kAligned, bool kSave>
+template <class T, int kParts, int kRows, bool kAligned, bool kSave, bool kBySteps>
 __global__ void __launch_bounds__(2 * Warps<kParts, kRows>::kCount * kWarp, 1)
     split_kernel(const __grid_constant__ Args<T> args) {
   using W = Warps<kParts, kRows>;
@@ -80,8 +80,8 @@ __global__ void __launch_bounds__(2 * Warps<kParts, kRows>::kCount * kWarp, 1)
   warp -= directions * W::kScanners;
   if (warp < directions * W::kTeams * W::kFillers) {
     const int team = warp / W::kFillers / directions, direction = warp / W::kFillers % directions;
-    fill_tiles<T, kParts, kRows, kAligned>(args, in.direction[direction], memory.of[direction],
-                                           team, warp % W::kFillers, sample, first);
+    fill_tiles<T, kParts, kRows, kAligned, kBySteps>(args, direction, memory.of[direction], team,
+                                                     warp % W::kFillers, sample, first);
     return;
   }
   warp -= directions * W::kTeams * W::kFillers;
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(2 * Warps<kParts, kRows>::kCount * kWarp, 1)
   finisher.finish_all();
 }
 
-template <class T, int kParts, int kRows, bool kAligned>
+template <class T, int kParts, int kRows, bool kAligned, bool kBySteps = false>
 cudaError_t launch(const Forward<T>& work, cudaStream_t stream) {
   const Inputs<T>& in = work.in;
   constexpr int kChannels = kRows * kRow, kShared = sizeof(Memory<T, kParts, kRows>);
@@ -109,8 +109,10 @@ cudaError_t launch(const Forward<T>& work, cudaStream_t stream) {
              in.directions * Warps<kParts, kRows>::kCount * kWarp, kShared, stream>>>(args);
     return cudaGetLastError();
   };
-  return work.saved != nullptr ? run(split_kernel<T, kParts, kRows, kAligned, true>)
-                               : run(split_kernel<T, kParts, kRows, kAligned, false>);
+  if constexpr (!kBySteps) {
+    if (work.saved != nullptr) return run(split_kernel<T, kParts, kRows, kAligned, true, false>);
+  }
+  return run(split_kernel<T, kParts, kRows, kAligned, false, kBySteps>);
 }
 
 // Whether so many neighbours can be read as one.
@@ -127,8 +129,12 @@ bool aligned(const Forward<T>& work) {
       in.channels % kRow == 0 && in.state == 2 * kRow && aligned(in.z, 16) && aligned(work.out, 16);
   for (int d = 0; d < in.directions; ++d) {
     const Direction<T>& dir = in.direction[d];
-    all = all && aligned(dir.u, 16) && aligned(dir.delta, 16) && aligned(dir.B, 4 * sizeof(T)) &&
-          aligned(dir.C, 4 * sizeof(T));
+    all =
+        all && aligned(dir.u, 16) && aligned(dir.B, 4 * sizeof(T)) && aligned(dir.C, 4 * sizeof(T));
+    const Steps<T>& steps = work.steps[d];
+    all = all && (work.has_steps()
+                      ? aligned(steps.rows, 8) && reinterpret_cast<uintptr_t>(steps.weight) % 8 == 0
+                      : aligned(dir.delta, 16));
   }
   return all;
 }
@@ -144,8 +150,20 @@ int split_shared_bytes(int rows) {
 }
 
 template <class T>
+bool split_takes_steps(const Forward<T>& work, int rows) {
+  return sizeof(T) == 2 && (rows == 1 || rows == 3) && work.saved == nullptr && work.has_steps() &&
+         split::aligned(work);
+}
+
+template <class T>
 cudaError_t forward_split(const Forward<T>& work, int rows, cudaStream_t stream) {
   using split::launch;
+  if constexpr (sizeof(T) == 2) {
+    if (work.has_steps()) {
+      return rows == 1 ? launch<T, 2, 1, true, true>(work, stream)
+                       : launch<T, 2, 3, true, true>(work, stream);
+    }
+  }
   if (work.in.state > 32) return launch<T, 8, 1, false>(work, stream);
   if (work.in.state > 16) return launch<T, 4, 1, false>(work, stream);
   if (!split::aligned(work)) return launch<T, 2, 1, false>(work, stream);
@@ -154,8 +172,9 @@ cudaError_t forward_split(const Forward<T>& work, int rows, cudaStream_t stream)
                      : launch<T, 2, 3, true>(work, stream);
 }
 
-#define VIM_INSTANTIATE(T)                 \
-  template int split_shared_bytes<T>(int); \
+#define VIM_INSTANTIATE(T)                                 \
+  template int split_shared_bytes<T>(int);                 \
+  template bool split_takes_steps(const Forward<T>&, int); \
   template cudaError_t forward_split(const Forward<T>&, int, cudaStream_t);
 VIM_INSTANTIATE(float)
 VIM_INSTANTIATE(__half)

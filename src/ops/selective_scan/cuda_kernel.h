@@ -41,12 +41,28 @@ struct Inputs {
 template <class T>
 int64_t saved_bytes(const Inputs<T>& in);
 
+// A direction's delta as products of narrow rows, each rounded to T.
+inline constexpr int kStepWidth = 16;
+template <class T>
+struct Steps {
+  Rows<const T> rows;  // [batch, length, kStepWidth]
+  const T* weight;     // [channels, kStepWidth]
+};
+
 template <class T>
 struct Forward {
   Inputs<T> in;
-  Rows<T> out;  // none of the inputs
-  void* saved;  // saved_bytes, aligned to 16; null where no backward pass follows
+  Rows<T> out;             // none of the inputs
+  void* saved;             // saved_bytes, aligned to 16; null where no backward pass follows
+  Steps<T> steps[2] = {};  // in place of delta, where they are not absent
+
+  bool has_steps() const { return steps[0].weight != nullptr; }
 };
+
+// Whether `forward` takes steps in place of delta, and is the better for it: 16-bit types, 16
+// states, nothing saved, aligned rows, and a shape for one of the kernels that can.
+template <class T>
+bool takes_steps(const Forward<T>& work);
 
 template <class T>
 cudaError_t forward(const Forward<T>& work, cudaStream_t stream);

@@ -220,9 +220,17 @@ int64_t saved_bytes(const Inputs<T>& in) {
 }
 
 template <class T>
+bool takes_steps(const Forward<T>& work) {
+  Device device;
+  if (!valid(work.in) || empty(work.in) || current_device(device) != cudaSuccess) return false;
+  return split_takes_steps(work, best_forward(work.in, device));
+}
+
+template <class T>
 cudaError_t forward(const Forward<T>& work, cudaStream_t stream) {
   if (!valid(work.in) || !small_enough(work.out, work.in.length)) return cudaErrorInvalidValue;
   if (empty(work.in)) return cudaSuccess;
+  if (work.has_steps() && !takes_steps(work)) return cudaErrorInvalidValue;
   Device device;
   const cudaError_t error = current_device(device);
   if (error != cudaSuccess) return error;
@@ -281,6 +289,7 @@ cudaError_t backward(const Backward<T>& work, cudaStream_t stream) {
 #define VIM_INSTANTIATE(T)                                       \
   template int64_t saved_bytes(const Inputs<T>&);                \
   template int64_t workspace_bytes(const Inputs<T>&);            \
+  template bool takes_steps(const Forward<T>&);                  \
   template cudaError_t forward(const Forward<T>&, cudaStream_t); \
   template cudaError_t backward(const Backward<T>&, cudaStream_t);
 VIM_INSTANTIATE(float)

@@ -48,5 +48,9 @@ cudaError_t forward_split(const Forward<T>& work, int rows, cudaStream_t stream)
 // Of such a block.
 template <class T>
 int split_shared_bytes(int rows);
+// Whether such blocks take steps in place of delta: of one row or three. Two rows are slower with
+// them than without, by more than delta costs.
+template <class T>
+bool split_takes_steps(const Forward<T>& work, int rows);
 
 }  // namespace vim::ops::scan::cuda

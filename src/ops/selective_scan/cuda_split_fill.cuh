@@ -1,83 +1,9 @@
 // The warps of the split forward scan that load and prepare: see cuda_forward_split.cu.
 #pragma once
 
-#include "ops/selective_scan/cuda_split_walk.cuh"
+#include "ops/selective_scan/cuda_split_steps.cuh"
 
 namespace vim::ops::scan::cuda::split {
-
-// Products read the upper 11 bits of a number, which are less than it by 2^-11.5 of it on average:
-// what they are given is more by so much. Unlike where bits are rounded, a NaN stays one.
-template <class T>
-inline constexpr float kBalance = kByProducts<T> ? 1.00035f : 1.0f;
-
-// kBalance log(1 + e^(x / kBalance)). For bf16 log(1 + e) / e is a polynomial, of which less than
-// 6e-5 is missing.
-template <class T>
-__device__ __forceinline__ float softplus_of(float x) {
-  if constexpr (!kByProducts<T>) return softplus(x);
-  constexpr float kAll = kBalance<T>;
-  const float e = exp2_approx(-fabsf(x) * (kLog2e / kAll));
-  float p = kAll * 0.0413473017f;
-  p = fmaf(p, e, kAll * -0.157427206f);
-  p = fmaf(p, e, kAll * 0.306300929f);
-  p = fmaf(p, e, kAll * -0.496977805f);
-  p = fmaf(p, e, kAll * 0.999943278f);
-  return fmaf(p, e, fmaxf(x, 0.0f));
-}
-
-// Turns delta and u into what is scanned, of every kTeams-th tile.
-template <class T, int kParts, int kRows, bool kAligned, int kTeams>
-struct StepFiller {
-  const Args<T>& args;
-  DirectionMemory<T, kParts, kRows>& shared;
-  Tiles tiles;
-  Place<kRows> place;
-  int missing;  // the tile in which the lane has no token
-  Walk<const T, kAligned> u, delta;
-  float bias[kRow];
-
-  struct Loaded {
-    Channels<T> u, delta;
-  };
-
-  __device__ void init(const Direction<T>& dir, int sample, int first_of_block, int team) {
-    const int channels = static_cast<int>(args.work.in.channels);
-    const int channel = first_of_block + place.row * kRow, token = tiles.token(team, place.k);
-    const int tokens = tiles.reverse ? -kTeams * kTile : kTeams * kTile;
-    missing = tiles.without(place.k);
-    u.init(dir.u, sample, token, tokens, channel, channels);
-    delta.init(dir.delta, sample, token, tokens, channel, channels);
-    load_numbers(dir.delta_bias, channel, channels, bias);
-#pragma unroll
-    for (int i = 0; i < kRow; ++i) bias[i] *= kBalance<T>;
-  }
-  // Where there is no token, what an earlier tile had there stays, or zeros, as for B and C: before
-  // the first token they add nothing to a state, and behind the last it does not matter any more.
-  __device__ void load(int walked, Loaded& to) {
-    if (walked < tiles.count && walked != missing) u.load(to.u), delta.load(to.delta);
-    u.advance(), delta.advance();
-  }
-  __device__ void compute(const Loaded& from, float (&step)[kRow], float (&input)[kRow]) const {
-    from.delta.unpack_to(step), from.u.unpack_to(input);
-#pragma unroll
-    for (int i = 0; i < kRow; ++i) step[i] = fmaf(step[i], kBalance<T>, bias[i]);
-    if (args.work.in.delta_softplus) {
-#pragma unroll
-      for (int i = 0; i < kRow; ++i) step[i] = softplus_of<T>(step[i]);
-    }
-#pragma unroll
-    for (int i = 0; i < kRow; ++i) input[i] *= step[i];
-  }
-  __device__ void store(int slot, const float (&step)[kRow], const float (&input)[kRow]) const {
-    auto& delta_of = shared.tile[slot].delta[place.row];
-    auto& input_of = shared.tile[slot].input[place.row];
-#pragma unroll
-    for (int i = 0; i < kRow; ++i) {
-      delta_of.of[i][delta_of.place(place.k)] = step[i];
-      input_of.of[i][input_of.place(place.k)] = input[i];
-    }
-  }
-};
 
 // Lays out B and C of every kWarps-th four tokens, for 16 states; a lane has four states of a
 // token.
@@ -156,28 +82,35 @@ struct StateFiller {
   }
 };
 
-template <class T, int kParts, int kRows, bool kAligned>
-__device__ void fill_tiles(const Args<T>& args, const Direction<T>& dir,
+// By steps in place of delta or not.
+template <class T, int kParts, int kRows, bool kAligned, bool kBySteps>
+__device__ void fill_tiles(const Args<T>& args, int direction,
                            DirectionMemory<T, kParts, kRows>& shared, int team, int warp,
                            int sample, int first_of_block) {
   using W = Warps<kParts, kRows>;
+  const Direction<T>& dir = args.work.in.direction[direction];
   const Tiles tiles(args.work.in.length, dir.reverse);
   const bool steps = warp < kRows, states = !W::kApart || !steps;
-  StepFiller<T, kParts, kRows, kAligned, W::kTeams> of_steps{args, shared, tiles,
-                                                             Place<kRows>(warp)};
+  auto of_steps = [&] {
+    if constexpr (kBySteps) {
+      return ProductFiller<T, kParts, kRows, W::kTeams>{args, shared, tiles, warp};
+    } else {
+      return StepFiller<T, kParts, kRows, kAligned, W::kTeams>{args, shared, tiles,
+                                                               Place<kRows>(warp)};
+    }
+  }();
   StateFiller<T, kParts, kRows, kAligned, W::kApart ? 1 : kRows, W::kTeams> of_states{
       args, shared, tiles, W::kApart ? 0 : warp};
   typename decltype(of_steps)::Loaded loaded[2] = {};
-  if (steps) of_steps.init(dir, sample, first_of_block, team), of_steps.load(team, loaded[0]);
+  if (steps) of_steps.init(direction, sample, first_of_block, team), of_steps.load(team, loaded[0]);
   if (states) {
     of_states.init(dir, sample, W::kApart ? (warp - kRows) * 2 * kRow : 0, team);
     of_states.load(team);
   }
-  // What is loaded while a tile is filled lies in other registers, so that nothing waits for it.
   const auto fill = [&](int walked, const auto& now, auto& next) {
     const int slot = walked & 1;
     float step[kRow], input[kRow];
-    if (steps) of_steps.load(walked + W::kTeams, next), of_steps.compute(now, step, input);
+    if (steps) of_steps.compute_and_load(now, step, input, walked + W::kTeams, next);
     if (walked >= 2) shared.scanned[slot].wait((walked >> 1) - 1);
     if (steps) of_steps.store(slot, step, input);
     if (states) of_states.store(slot), of_states.load(walked + W::kTeams);

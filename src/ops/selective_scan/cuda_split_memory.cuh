@@ -2,6 +2,7 @@
 // cuda_forward_split.cu.
 #pragma once
 
+#include "ops/cuda_matrix.cuh"
 #include "ops/selective_scan/cuda_device.cuh"
 
 namespace vim::ops::scan::cuda::split {
@@ -14,10 +15,6 @@ struct Args {
   Forward<T> work;
   int blocks;  // of a sample
 };
-
-__device__ __forceinline__ uint32_t shared_address(const void* at) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(at));
-}
 
 // A barrier in shared memory at which every thread of some warps arrives: what a thread has done
 // before it arrives is done for those that have waited. It is completed again and again; nobody may
@@ -98,13 +95,13 @@ inline constexpr bool kByProducts = std::is_same_v<T, __nv_bfloat16>;
 // tokens as two numbers of two lanes, (x, 0) and (0, y): such pairs are (x, 0, 0, y) in memory,
 // where the zeros stay. Here and below paddings keep the lanes that read or write at once in
 // different banks.
-struct Steps {
+struct Row {
   float of[kRow][kTile + 4];
   float padding[16];
 
   __device__ static int place(int k) { return k; }  // of the k-th token
 };
-struct PairedSteps {
+struct PairedRow {
   float of[kRow][2 * kTile + 4];
   float padding[2];
 
@@ -125,8 +122,8 @@ struct DirectionMemory {
     float padding[kTight ? 4 : 8];
   };
   struct alignas(16) Tile {
-    Steps delta[kRows];
-    std::conditional_t<kByProducts<T>, PairedSteps, Steps> input[kRows];  // delta * u
+    Row delta[kRows];
+    std::conditional_t<kByProducts<T>, PairedRow, Row> input[kRows];  // delta * u
     States B[kParts], C[kParts];
   };
   struct Sums {
