@@ -94,8 +94,9 @@ void Loader::text(std::string_view text, const std::string& source) {
   read_(read_yaml(text, {source, 1, 1, journal_->sources++}, problems), problems);
 }
 
-void Loader::set(std::string_view assignment) {
-  const Place place{concat("--set ", assignment), 0, 0, journal_->sources++};
+void Loader::set(std::string_view assignment, const std::string& source) {
+  const Place place{source.empty() ? concat("--set ", assignment) : source, 0, 0,
+                    journal_->sources++};
   const size_t equals = assignment.find('=');
   const std::string path(assignment.substr(0, equals));
   const std::vector<std::string> keys = split(path);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "vim/core/error.h"
+#include "vim/core/file.h"
 #include "vim/core/text.h"
 
 namespace vim::data {
@@ -26,6 +27,13 @@ std::string encode_png(const cv::Mat& image) {
   }
   if (png.warning_or_error > 1) throw Error(concat("cannot write a PNG (", png.message, ")"));
   return bytes;
+}
+
+void write_png(const std::filesystem::path& path, const cv::Mat& image) {
+  if (path.extension() != ".png" && path.extension() != ".PNG") {
+    throw UsageError(concat(path.string(), ": would be a PNG file; call it .png"));
+  }
+  write_atomically(path, encode_png(image));
 }
 
 std::string encode_jpeg(const cv::Mat& image, int quality) {

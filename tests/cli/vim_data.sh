@@ -48,6 +48,10 @@ expect 2 "$tool" apply --transforms '[{rotat: 3}]' "$photos/train/cats/00.png" "
 says "rotat"
 expect 1 "$tool" apply --transforms '[]' "$scratch/none.png" "$scratch/o.png"
 says "none.png"
+expect 2 "$tool" apply --transforms '[flip' "$photos/train/cats/00.png" "$scratch/o.png"
+says "vim-data: --transforms: "
+expect 2 "$tool" apply --transforms '[flip]' "$photos/train/cats/00.png" "$scratch/o.jpg"
+says "o.jpg: would be a PNG file; call it .png"
 expect 2 "$tool"
 
 # The sheet is a function of the seed.

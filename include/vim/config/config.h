@@ -31,8 +31,8 @@ class Loader {
   // What a checkpoint holds, say; `source` names it in messages.
   void text(std::string_view text, const std::string& source);
   // "optim.lr=1e-3"; the value is YAML. Entries of a list are numbered:
-  // "data.transforms.0.size=32".
-  void set(std::string_view assignment);
+  // "data.transforms.0.size=32". `source` names it in messages; empty: "--set optim.lr=1e-3".
+  void set(std::string_view assignment, const std::string& source = "");
 
   // Checks the rules of all fields, then throws a UsageError with everything that is wrong, a line
   // each: "configs/x.yaml:6:7: optim.lr: expected a number, got 'fast'".

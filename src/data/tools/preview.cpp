@@ -193,7 +193,7 @@ void preview(const PreviewCommand& c) {
           sheet.image.cols - 2 * kGap, Sheet::cell(static_cast<int>(row), 0) + cv::Point(0, kCell),
           sheet);
   }
-  write_atomically(c.output, encode_png(sheet.image));
+  write_png(c.output, sheet.image);
 }
 
 }  // namespace vim::data
