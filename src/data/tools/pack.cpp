@@ -210,7 +210,9 @@ void write_shards(const PackCommand& c, Packing& packing) {
     });
     bytes += fs::file_size(c.output / name);
   }
-  packing.report(concat((c.output / shard_name(split, 0)).string(), " to -", count - 1), bytes);
+  packing.report(
+      concat((c.output / shard_name(split, 0)).string(), " to ", shard_name(split, count - 1)),
+      bytes);
 }
 
 // By their numbers in the shards.
