@@ -15,6 +15,7 @@
 
 namespace {
 
+using vim::tools::one_of;
 using vim::tools::positive;
 using vim::tools::set_choices;
 using vim::train::BenchmarkMode;
@@ -93,7 +94,7 @@ void add_ops(CLI::App& app, bool& all_well) {
   const auto options = std::make_shared<Options>();
   vim::train::OpsBenchmarkCommand& command = options->command;
   sub->add_option("OPERATOR", command.ops, "Which ones (default: all)")
-      ->check(CLI::IsMember(vim::train::benchmark_op_names()))
+      ->check(one_of(vim::train::benchmark_op_names()))
       ->type_name("");
   sub->add_option("--shape", options->shapes,
                   "Channels are the mixer's inner ones, twice the model's width (default: Vim-Ti's "

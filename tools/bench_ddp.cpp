@@ -39,7 +39,7 @@ void add_bench_ddp(CLI::App& app, int argc, char** argv) {
          "--nproc", options->processes,
          "Processes of this machine; auto: one a GPU, two on a CPU. Under torchrun, srun or "
          "mpirun, they are the launcher's")
-      ->check(CLI::IsMember({"auto"}) | CLI::Range(1, 1024))
+      ->check(process_count())
       ->type_name("N|auto");
   sub->add_option("--batch", options->command.batches,
                   "Images a step of each process (default: data.batch_size)")

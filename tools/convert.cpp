@@ -54,7 +54,7 @@ void run(int argc, char** argv) {
   CLI::App* strip = conversion("strip", "Leave out the optimiser's state");
   CLI::App* average = app.add_subcommand("average", "Write the mean of several files' weights");
   average->add_option("FROM", files, "Files of the same model")->required()->expected(1, -1);
-  average->add_option("--output", to, "File to write")->required();
+  average->add_option("--output", to, "File to write")->required()->type_name("FILE");
   CLI::App* diff = command("diff", "Say what differs; exit code 1 where something does");
   diff->add_option("OTHER", to, "The other file")->required();
   CLI::App* verify = app.add_subcommand("verify", "Read whole files and check that they are good");

@@ -8,6 +8,7 @@
 #include "vim/config/config.h"
 #include "vim/core/error.h"
 #include "vim/core/stop.h"
+#include "vim/core/text.h"
 #include "vim/core/version.h"
 #include "vim/data/commands.h"
 #include "vim/data/fixed_transforms.h"
@@ -35,7 +36,8 @@ void add_apply(CLI::App& app) {
       return;
     }
     if (command->transforms.empty()) throw CLI::RequiredError("--transforms");
-    if (command->output.empty()) throw CLI::RequiredError("IN and OUT");
+    if (command->input.empty()) throw CLI::RequiredError("IN");
+    if (command->output.empty()) throw CLI::RequiredError("OUT");
     vim::data::apply(*command);
   });
 }
@@ -89,9 +91,10 @@ void add_data_options(CLI::App& sub, vim::data::DataConfig& data,
            }
          },
          "data.format, if it is not image_folder")
-      ->check(CLI::IsMember(formats));
-  sub.add_option("--train-shards", data.train_shards, "data.train_shards");
-  sub.add_option("--val-shards", data.val_shards, "data.val_shards");
+      ->check(vim::tools::one_of(formats))
+      ->type_name(vim::join(formats, "|"));
+  sub.add_option("--train-shards", data.train_shards, "data.train_shards")->type_name("PATTERN");
+  sub.add_option("--val-shards", data.val_shards, "data.val_shards")->type_name("PATTERN");
 }
 
 void add_check(CLI::App& app, bool& all_well) {
@@ -166,7 +169,8 @@ void add_index(CLI::App& app) {
       "stay as they are.");
   add_data_options(*sub, options->command.data, {"image_folder", "webdataset"});
   sub->add_option("--output", options->output,
-                  "Folder for the two files, then data.index; DIR where it is not given");
+                  "Folder for the two files, then data.index (default: DIR)")
+      ->type_name("FOLDER");
   sub->callback([=] {
     vim::data::IndexCommand command = options->command;
     command.output = options->output.value_or(command.data.root);

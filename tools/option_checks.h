@@ -2,10 +2,13 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "vim/core/text.h"
 
 namespace vim::tools {
 
@@ -23,6 +26,24 @@ void set_choices(CLI::Option* option, const std::vector<std::pair<std::string, T
     return "expected " + names + ", got '" + text + "'";
   };
   option->transform(CLI::Validator(replace_name, ""))->type_name(names);
+}
+
+// One of some names.
+inline CLI::Validator one_of(const std::vector<std::string>& names) {
+  return {[=](std::string& text) -> std::string {
+            if (std::ranges::find(names, text) != names.end()) return "";
+            return "expected " + join(names, "|") + ", got '" + text + "'";
+          },
+          ""};
+}
+
+// A number of processes, or auto.
+inline CLI::Validator process_count() {
+  return {[](std::string& text) -> std::string {
+            if (text == "auto" || CLI::Range(1, 1024)(text).empty()) return "";
+            return "expected auto or a whole number from 1 to 1024, got '" + text + "'";
+          },
+          ""};
 }
 
 // A number above zero.

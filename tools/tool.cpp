@@ -8,15 +8,18 @@
 
 #include "vim/core/error.h"
 #include "vim/core/log.h"
+#include "vim/core/text.h"
 #include "vim/dist/launch.h"
 #include "vim/dist/spawn.h"
 
 namespace vim::tools {
 namespace {
 
-// The help names an option's type; what its checks demand they say when they refuse.
-void leave_out_checks(CLI::App& app) {
+// The help names an option's type; what its checks demand they say when they refuse. A positional
+// argument's name says enough.
+void shorten_help(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
+    if (option->get_positional() && option->get_type_name() == "TEXT") option->type_name("");
     for (int i = 0;; ++i) {
       try {
         option->get_validator(i)->description("");
@@ -26,20 +29,57 @@ void leave_out_checks(CLI::App& app) {
     }
   }
   for (CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    leave_out_checks(*sub);
+    shorten_help(*sub);
   }
+}
+
+std::string join_guess(const std::string& word, const std::vector<std::string>& names) {
+  const std::string guess = nearest(word, names);
+  return guess.empty() ? "" : "; did you mean '" + guess + "'?";
+}
+
+// CLI11 names what is left over in reverse order, and an unknown command not at all.
+std::string text_of(const CLI::ParseError& problem, const CLI::App& app, const CLI::App& command) {
+  const std::vector<std::string> left_over = app.remaining(/*recurse=*/true);
+  if (left_over.empty()) return problem.what();
+  const std::string& first = left_over.front();
+  std::vector<std::string> names;
+  if (dynamic_cast<const CLI::RequiredError*>(&problem) != nullptr && &command == &app &&
+      app.get_require_subcommand_min() > 0) {
+    for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(sub->get_name());
+    }
+    return concat("there is no command '", first, "'", join_guess(first, names));
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&problem) == nullptr) return problem.what();
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  std::string help;
+  if (first.starts_with("--")) {
+    help = join_guess(first.substr(0, first.find('=')), names);
+    if (help.empty() && command.get_option_no_throw("--set") != nullptr) {
+      help = "; keys of the configuration are set with --set KEY=VALUE";
+    }
+  }
+  return concat("unexpected argument '", first, "'", help);
 }
 
 }  // namespace
 
 bool parse(CLI::App& app, int argc, char** argv) {
-  leave_out_checks(app);
+  shorten_help(app);
   try {
     app.parse(argc, argv);
     return true;
   } catch (const CLI::Success& wish) {
     app.exit(wish);
     return false;
+  } catch (const CLI::ParseError& problem) {
+    const std::vector<CLI::App*> subcommands = app.get_subcommands();
+    const CLI::App& command = subcommands.empty() ? app : *subcommands.front();
+    const std::string name = app.get_name() + (&command == &app ? "" : " " + command.get_name());
+    throw UsageError(concat(text_of(problem, app, command), "\nTry '", name, " --help'."));
   }
 }
 

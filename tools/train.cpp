@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "option_checks.h"
 #include "tool.h"
 #include "vim/config/config.h"
 #include "vim/core/error.h"
@@ -47,7 +48,7 @@ void run(int argc, char** argv) {
   app.add_option("--nproc", processes,
                  "Train in so many processes of this machine; auto: one a GPU. data.batch_size is "
                  "each one's")
-      ->check(CLI::IsMember({"auto"}) | CLI::Range(1, 1024))
+      ->check(vim::tools::process_count())
       ->type_name("N|auto");
   app.add_option("--replay", replay,
                  "Run a step again whose loss or gradients were not finite, from the file in the "

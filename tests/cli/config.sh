@@ -4,6 +4,11 @@ source "$(dirname "$0")/common.sh" "$1"
 expect 2 "$bin/vim-train"
 says "--config is required"
 expect 2 "$bin/vim-train" --config x.yaml --no-such-flag
+says "unexpected argument '--no-such-flag'; keys of the configuration are set with --set KEY=VALUE"
+expect 2 "$bin/vim-train" --config x.yaml --outptu runs/x
+says "unexpected argument '--outptu'; did you mean '--output'?"
+expect 2 "$bin/vim-train" --config x.yaml --nproc 0
+says "--nproc: expected auto or a whole number from 1 to 1024, got '0'"
 expect 2 "$bin/vim-train" --config "$scratch/absent.yaml"
 says "$scratch/absent.yaml"
 expect 0 "$bin/vim-train" --version

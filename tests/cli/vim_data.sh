@@ -52,7 +52,14 @@ expect 2 "$tool" apply --transforms '[flip' "$photos/train/cats/00.png" "$scratc
 says "vim-data: --transforms: "
 expect 2 "$tool" apply --transforms '[flip]' "$photos/train/cats/00.png" "$scratch/o.jpg"
 says "o.jpg: would be a PNG file; call it .png"
+expect 2 "$tool" apply --transforms '[flip]' "$photos/train/cats/00.png"
+says "OUT is required"
 expect 2 "$tool"
+expect 2 "$tool" chekc "$photos"
+says "there is no command 'chekc'; did you mean 'check'?"
+expect 2 "$tool" stats "$photos" --format tar
+says "--format: expected image_folder|webdataset|packed, got 'tar'"
+says "Try 'vim-data stats --help'."
 
 # The sheet is a function of the seed.
 cat >"$scratch/c.yaml" <<YAML
