@@ -27,6 +27,14 @@ at::ScalarType type_of(StorageType precision) {
   return kTypes[static_cast<size_t>(precision)];
 }
 
+// What is left out would be lost.
+void require_other_file(const fs::path& from, const fs::path& to) {
+  std::error_code problem;
+  if (fs::equivalent(from, to, problem)) {
+    throw UsageError(concat(to.string(), ": is the file to read; name another one to write"));
+  }
+}
+
 // As a checkpoint, where it was one and still can be.
 void write(const fs::path& to, const Checkpoint& checkpoint) {
   if (to.extension() == ".safetensors") {
@@ -56,18 +64,25 @@ at::Tensor mean_of(const std::vector<at::Tensor>& tensors, const std::string& na
 
 using Tensors = std::map<std::string, at::Tensor>;
 
-Tensors mean_of(const std::vector<Tensors>& files) {
+void require_same_names(const std::vector<Tensors>& files, const std::vector<fs::path>& paths) {
+  for (size_t i = 0; i + 1 < files.size(); ++i) {
+    for (const auto& [with, without] : {std::pair(i, files.size() - 1), {files.size() - 1, i}}) {
+      for (const auto& [name, tensor] : files[with]) {
+        if (files[without].contains(name)) continue;
+        throw Error(concat("cannot average: ", paths[with].string(), " has ", name, " and ",
+                           paths[without].string(), " has not; give checkpoints of one model"));
+      }
+    }
+  }
+}
+
+// `paths` are those of the files.
+Tensors mean_of(const std::vector<Tensors>& files, const std::vector<fs::path>& paths) {
+  require_same_names(files, paths);
   Tensors result;
   for (const auto& [name, tensor] : files.back()) {
     std::vector<at::Tensor> tensors;
-    for (const Tensors& file : files) {
-      const auto found = file.find(name);
-      if (found == file.end() || file.size() != files.back().size()) {
-        throw Error(concat("cannot average: not every file has ", name,
-                           ", or one has more; give checkpoints of one model"));
-      }
-      tensors.push_back(found->second);
-    }
+    for (const Tensors& file : files) tensors.push_back(file.at(name));
     result.emplace(name, mean_of(tensors, name));
   }
   return result;
@@ -76,6 +91,7 @@ Tensors mean_of(const std::vector<Tensors>& files) {
 }  // namespace
 
 void convert_file(const fs::path& from, const fs::path& to, std::optional<StorageType> precision) {
+  require_other_file(from, to);
   TensorSource source(from);
   if (!precision) {
     return source.checkpoint ? write(to, *source.checkpoint) : io::write_tensors(to, source.file);
@@ -88,6 +104,7 @@ void convert_file(const fs::path& from, const fs::path& to, std::optional<Storag
 }
 
 void extract_weights(const fs::path& from, const fs::path& to, WeightChoice choice) {
+  require_other_file(from, to);
   const TensorSource source(from);
   io::TensorFile result;
   Tensors weights;
@@ -109,6 +126,7 @@ void extract_weights(const fs::path& from, const fs::path& to, WeightChoice choi
 }
 
 void strip_file(const fs::path& from, const fs::path& to) {
+  require_other_file(from, to);
   TensorSource source(from);
   if (source.checkpoint) {
     source.checkpoint->optimizer.clear();
@@ -135,12 +153,12 @@ void average_files(const std::vector<fs::path>& from, const fs::path& to) {
     files.push_back(std::move(source.file.tensors));
   }
   if (models.size() == from.size()) {
-    result->model = mean_of(models);
-    result->ema = mean_of(averages);
+    result->model = mean_of(models, from);
+    result->ema = mean_of(averages, from);
     result->optimizer.clear();
     return write(to, *result);
   }
-  last.tensors = mean_of(files);
+  last.tensors = mean_of(files, from);
   io::write_tensors(to, last);
 }
 

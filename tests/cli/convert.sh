@@ -53,6 +53,14 @@ expect 0 convert diff mean.safetensors stripped.safetensors
 expect 1 convert average "$last" half.safetensors --output x.safetensors
 says "cannot average"
 
+says "half.safetensors has"
+
+# A file is not written over what it is read from, which holds more.
+cp "$last" same.safetensors
+expect 2 convert extract same.safetensors ./same.safetensors
+says "same.safetensors: is the file to read"
+same_file "$last" same.safetensors
+
 # Fine-tuning from any of these, with another number of classes.
 expect 0 "$bin/vim-train" --config c.yaml --set model.init_from=weights.pth --set train.epochs=1 --output tuned
 says "weights matched"
