@@ -41,7 +41,10 @@ std::string summary(const RunConfig& config, tasks::Task& task, Trainer& trainer
   line("model", model.name, ", ", with_separators(parameters), " parameters");
   line("tokens", model.tokens(), " (", model.grid_height(), " x ", model.grid_width(), " patches, ",
        model.class_tokens(), " class)");
-  line("multiply-adds", fixed(task.multiply_adds_per_image() / 1e9, 3), " G an image");
+  const double multiply_adds = task.multiply_adds_per_image();
+  const bool is_small = multiply_adds < 1e9;
+  line("multiply-adds", fixed(multiply_adds / (is_small ? 1e6 : 1e9), 3), is_small ? " M" : " G",
+       " an image");
   line("classes", task.classes().size());
   line("data",
        data::description(task.train_loader(), {model.image_size.height, model.image_size.width},
