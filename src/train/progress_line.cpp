@@ -1,6 +1,7 @@
 #include "train/progress_line.h"
 
 #include <cmath>
+#include <iomanip>
 
 #include "vim/core/text.h"
 
@@ -36,10 +37,10 @@ std::string ProgressLine::text(int64_t step, double loss, double lr,
   const double per_step = elapsed / static_cast<double>(step - first_step_);
   const int64_t in_epoch = (step - 1) % steps_ + 1;
   return concat("epoch ", (step - 1) / steps_ + 1, "/", epochs_, "  step ", in_epoch, "/", steps_,
-                "  loss ", fixed(loss, 4), "  lr ", lr, "  ",
-                std::llround(images_per_step_ / per_step), " img/s  data wait ",
-                std::llround(100 * data_wait_seconds / elapsed), "%  ETA ",
-                as_duration(per_step * static_cast<double>(epochs_ * steps_ - step)));
+                "  loss ", fixed(loss, 4), "  ETA ",
+                as_duration(per_step * static_cast<double>(epochs_ * steps_ - step)), "  ",
+                std::llround(images_per_step_ / per_step), " img/s  lr ", std::setprecision(3), lr,
+                "  data wait ", std::llround(100 * data_wait_seconds / elapsed), "%");
 }
 
 }  // namespace vim::train
