@@ -119,7 +119,11 @@ void train_in(const World& world, const TrainCommand& command) {
     if (group.is_main() && !command.dry_run && !lock) lock.emplace(folder);
   };
   // A new folder comes once the data are open, so that a mistake leaves none.
-  if (fs::exists(folder.root())) lock_folder();
+  if (fs::exists(folder.root())) {
+    lock_folder();
+  } else if (group.is_main()) {
+    folder.require_creatable();
+  }
   const std::optional<FoundCheckpoint> start =
       group.is_main() ? find_start(command, folder) : std::nullopt;
   const bool is_finished = start && !command.dry_run && start->path == folder.checkpoint("last") &&
@@ -129,15 +133,18 @@ void train_in(const World& world, const TrainCommand& command) {
                      " epochs; raise train.epochs to train on"));
     return;
   }
+  const std::string& init_from = command.config.model.init_from;
+  const bool initializes = group.is_main() && !start && !init_from.empty();
+  if (initializes && !fs::exists(init_from)) {  // before the images are listed, which takes long
+    throw Error(concat("model.init_from: there is no file ", init_from));
+  }
   const std::string resolved = config::dump(command.config);
   require_same(group, {{"version", version()}, {"configuration", resolved}});
   const auto stream = own_stream(world.device);
   const auto task = build_task(command.config, world, /*for_training=*/true);
   if (group.size() > 1)
     require_same(group, {{"data", data::fingerprint(task->train_loader().dataset())}});
-  if (group.is_main() && !start && !command.config.model.init_from.empty()) {
-    initialize(task->model(), command.config.model);
-  }
+  if (initializes) initialize(task->model(), command.config.model);
   freeze(task->model(), command.config.optim.freeze);
   Trainer trainer(command.config, *task, group, folder);
   if (start) {

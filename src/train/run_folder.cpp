@@ -42,6 +42,22 @@ void RunFolder::create(const std::string& resolved_config) const {
   write_atomically(config(), resolved_config);
 }
 
+void RunFolder::require_creatable() const {
+  std::error_code problem;
+  fs::path there = fs::absolute(root());
+  while (there.has_relative_path() && !fs::exists(there, problem)) there = there.parent_path();
+  int reason = 0;
+  if (!fs::is_directory(there, problem)) {
+    reason = ENOTDIR;
+  } else if (access(there.c_str(), W_OK | X_OK) != 0) {
+    reason = errno;
+  }
+  if (reason != 0) {
+    throw Error(concat(root().string(), ": cannot create: ", there.string(), ": ",
+                       std::strerror(reason), "; choose another --output"));
+  }
+}
+
 RunLock::RunLock(const RunFolder& folder) {
   std::error_code problem;
   fs::create_directories(folder.root(), problem);

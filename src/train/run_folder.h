@@ -32,6 +32,9 @@ class RunFolder {
   // Whether a run has left something here.
   bool holds_run() const;
 
+  // Throws Error where the folder is missing and cannot be made.
+  void require_creatable() const;
+
   // Removes what a run left, and nothing else.
   void remove_run() const;
 

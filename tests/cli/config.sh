@@ -55,3 +55,9 @@ expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set model.in_channels=
 says "data.channels: the images have 1 channels and the model takes 3"
 expect 2 "$bin/vim-train" --config "$scratch/good.yaml" --set device=tpu --output "$scratch/run"
 says "device"
+
+# What needs no data is told before they are listed.
+expect 1 "$bin/vim-train" --config "$scratch/good.yaml" --output "$scratch/good.yaml/run"
+says "good.yaml/run: cannot create: $scratch/good.yaml: Not a directory; choose another --output"
+expect 1 "$bin/vim-train" --config "$scratch/good.yaml" --output "$scratch/run" --set model.init_from=absent.pth
+says "model.init_from: there is no file absent.pth"
