@@ -137,6 +137,11 @@ void save_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
 }
 
 Checkpoint load_checkpoint(const fs::path& path) {
+  if (fs::is_directory(path)) {
+    throw Error(
+        concat(path.string(),
+               ": is a folder; name a file, such as checkpoints/best.safetensors of a run"));
+  }
   const io::TensorFile file = io::read_safetensors(path);
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat) {
