@@ -74,11 +74,23 @@ void initialize(torch::nn::Module& model, const nn::ModelConfig& config) {
   log::info(concat(config.init_from, ": ", report.text()));
 }
 
-std::vector<std::string> sorted_lines(const std::string& text) {
+// Of a configuration as config::dump writes it: "optim.lr: 0.001", "data.train_transforms: - flip".
+std::vector<std::string> sorted_settings(const std::string& text) {
   std::vector<std::string> lines;
+  std::vector<std::pair<size_t, std::string>> sections;  // indentation, name with a dot
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) {
-    lines.push_back(line.substr(std::min(line.find_first_not_of(' '), line.size())));
+    const size_t indentation = std::min(line.find_first_not_of(' '), line.size());
+    line.erase(0, indentation);
+    while (!sections.empty() && sections.back().first >= indentation) sections.pop_back();
+    std::string section = sections.empty() ? "" : sections.back().second;
+    if (line.ends_with(":")) {
+      line.back() = '.';
+      sections.emplace_back(indentation, section + line);
+    } else {
+      if (line.starts_with("- ")) section.replace(section.size() - 1, 1, ": ");
+      lines.push_back(section + line);
+    }
   }
   std::ranges::sort(lines);
   return lines;
@@ -87,7 +99,8 @@ std::vector<std::string> sorted_lines(const std::string& text) {
 // What a resumed run does differently from the one that wrote the checkpoint.
 void report_changes(const std::string& before, const std::string& now) {
   std::vector<std::string> changed;
-  std::ranges::set_difference(sorted_lines(now), sorted_lines(before), std::back_inserter(changed));
+  std::ranges::set_difference(sorted_settings(now), sorted_settings(before),
+                              std::back_inserter(changed));
   if (!changed.empty()) {
     log::warning(concat("changed since the checkpoint was written: ", join(changed, ", ")));
   }
@@ -129,8 +142,8 @@ void train_in(const World& world, const TrainCommand& command) {
   const bool is_finished = start && !command.dry_run && start->path == folder.checkpoint("last") &&
                            start->checkpoint.progress.epoch >= command.config.train.epochs;
   if (!group.broadcast(is_finished ? "finished" : "", 0).empty()) {
-    log::info(concat(folder.root().string(), ": already finished ", command.config.train.epochs,
-                     " epochs; raise train.epochs to train on"));
+    log::info(concat(folder.root().string(), ": already finished (train.epochs is ",
+                     command.config.train.epochs, "); raise train.epochs to train on"));
     return;
   }
   const std::string& init_from = command.config.model.init_from;

@@ -96,6 +96,7 @@ damage "$run/checkpoints/last.safetensors"
 expect 0 train --resume --dry-run --set train.epochs=5 --set ema.enabled=false
 says "passed over: $run/checkpoints/last.safetensors: damaged checkpoint"
 says "resuming from $run/checkpoints/"
+says "changed since the checkpoint was written: train.epochs: 5"
 cp "$scratch/before.safetensors" "$run/checkpoints/last.safetensors"
 expect 0 train --resume --set train.epochs=5 --set ema.enabled=false
 says "resuming from"
