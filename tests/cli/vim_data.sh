@@ -112,6 +112,9 @@ PYTHON
 grep -q 'data:image/jpeg;base64' "$scratch/c.html" || fail "no thumbnails"
 expect 1 "$tool" check "$scratch/none"
 says "no such folder"
+mkdir "$scratch/empty"
+expect 1 "$tool" check "$scratch/empty"
+says "empty: holds no files"
 
 # Packed, the same images train to the same numbers.
 cd "$scratch"
