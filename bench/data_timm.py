@@ -8,6 +8,7 @@ import argparse
 import json
 import statistics
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,8 +44,10 @@ def rate(work, files, seconds):
 
 
 def ours(args):
-    command = [args.vim_data, "bench", args.folder, "--seconds", str(args.seconds), "--workers", "1", "--json"]
-    stages = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["images_per_second"]
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run([args.vim_data, "bench", args.folder, "--seconds", str(args.seconds), "--workers", "1",
+                        "--json", file.name], check=True, capture_output=True)
+        stages = json.loads(Path(file.name).read_text())["images_per_second"]
     return {name: figures["one_core"] for name, figures in stages.items()}
 
 

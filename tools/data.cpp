@@ -120,7 +120,7 @@ void add_stats(CLI::App& app) {
   const auto command = std::make_shared<vim::data::StatsCommand>();
   add_data_options(*sub, command->data, kImageFormats);
   vim::tools::add_workers_option(*sub, command->workers);
-  sub->add_flag("--json", command->json, "As JSON");
+  sub->add_option("--json", command->json, "Write the figures to this file")->type_name("FILE");
   sub->callback([=] { vim::data::stats(*command); });
 }
 

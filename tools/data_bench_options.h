@@ -33,7 +33,7 @@ inline void describe_data_bench(CLI::App& sub) {
   sub.add_option("--seconds", command->seconds, "Time for each figure")
       ->check(positive())
       ->capture_default_str();
-  sub.add_flag("--json", command->json, "As JSON");
+  sub.add_option("--json", command->json, "Write the figures to this file")->type_name("FILE");
   sub.callback([=] { data::bench(*command); });
 }
 

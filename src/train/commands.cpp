@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "train/checkpoint.h"
 #include "train/device.h"
@@ -15,6 +14,7 @@
 #include "train/precision.h"
 #include "train/replicas.h"
 #include "train/run_folder.h"
+#include "train/settings.h"
 #include "train/summary.h"
 #include "train/trainer.h"
 #include "train/world.h"
@@ -74,33 +74,13 @@ void initialize(torch::nn::Module& model, const nn::ModelConfig& config) {
   log::info(concat(config.init_from, ": ", report.text()));
 }
 
-// Of a configuration as config::dump writes it: "optim.lr: 0.001", "data.train_transforms: - flip".
-std::vector<std::string> sorted_settings(const std::string& text) {
-  std::vector<std::string> lines;
-  std::vector<std::pair<size_t, std::string>> sections;  // indentation, name with a dot
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    const size_t indentation = std::min(line.find_first_not_of(' '), line.size());
-    line.erase(0, indentation);
-    while (!sections.empty() && sections.back().first >= indentation) sections.pop_back();
-    std::string section = sections.empty() ? "" : sections.back().second;
-    if (line.ends_with(":")) {
-      line.back() = '.';
-      sections.emplace_back(indentation, section + line);
-    } else {
-      if (line.starts_with("- ")) section.replace(section.size() - 1, 1, ": ");
-      lines.push_back(section + line);
-    }
-  }
-  std::ranges::sort(lines);
-  return lines;
-}
-
 // What a resumed run does differently from the one that wrote the checkpoint.
 void report_changes(const std::string& before, const std::string& now) {
+  std::map<std::string, std::string> old = settings_of(before);
   std::vector<std::string> changed;
-  std::ranges::set_difference(sorted_settings(now), sorted_settings(before),
-                              std::back_inserter(changed));
+  for (const auto& [path, value] : settings_of(now)) {
+    if (old[path] != value) changed.push_back(concat(path, ": ", value));
+  }
   if (!changed.empty()) {
     log::warning(concat("changed since the checkpoint was written: ", join(changed, ", ")));
   }

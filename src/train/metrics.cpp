@@ -64,7 +64,8 @@ void MetricsWriter::write(const nlohmann::ordered_json& line) {
   VIM_CHECK(line.contains("step"));
   const bool failed_before = std::exchange(failed_, !append(line.dump() + "\n"));
   if (!failed_) return;
-  const std::string problem = concat(path_.string(), ": cannot write: ", std::strerror(errno));
+  const std::string reason = std::strerror(errno);
+  const std::string problem = concat(path_.string(), ": cannot write: ", reason);
   if (on_error_ == OnSaveError::kStop) throw Error(problem);
   if (!failed_before) log::warning(concat(problem, "; training goes on without these lines"));
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "train/settings.h"
 #include "vim/core/error.h"
 #include "vim/core/hash.h"
 #include "vim/core/text.h"
@@ -14,26 +15,8 @@ namespace {
 
 constexpr size_t kShownDifferences = 5;
 
-// The lines of block-style YAML by the path of their key: "optim.lr" -> "0.001". Lines of other
-// texts stand under themselves.
-std::map<std::string, std::string> values_by_path(const std::string& text) {
-  std::map<std::string, std::string> values;
-  std::vector<std::pair<size_t, std::string>> parents;  // indentation, path
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const size_t indent = std::min(line.find_first_not_of(' '), line.size());
-    while (!parents.empty() && parents.back().first >= indent) parents.pop_back();
-    const size_t colon = line.find(':');
-    std::string path = parents.empty() ? "" : parents.back().second + ".";
-    path += line.substr(indent, colon - indent);
-    values[path] = colon == std::string::npos ? "" : line.substr(std::min(colon + 2, line.size()));
-    parents.emplace_back(indent, path);
-  }
-  return values;
-}
-
 std::string differences(const std::string& here, const std::string& there) {
-  const auto ours = values_by_path(here), theirs = values_by_path(there);
+  const auto ours = settings_of(here), theirs = settings_of(there);
   auto all = ours;
   all.insert(theirs.begin(), theirs.end());
   std::vector<std::string> found;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "train/replicas.h"
 #include "vim/config/config.h"
@@ -202,9 +203,11 @@ void Trainer::finish_epoch() {
              std::llround(rate), " img/s, ", as_duration(seconds));
   const int64_t every = config_.train.evaluate_every_epochs;
   if (finished() || (every > 0 && progress_.epoch % every == 0)) {
+    const char* before = "; evaluation: ";
     for (const auto& [name, value] : evaluate()) {
       record[name] = value;
-      message += concat(", ", name, " ", fixed(value, name.ends_with("loss") ? 4 : 2));
+      message += concat(std::exchange(before, ", "), name, " ",
+                        fixed(value, name.ends_with("loss") ? 4 : 2));
     }
   }
   if (metrics_) metrics_->write(record);

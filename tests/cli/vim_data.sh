@@ -30,10 +30,10 @@ expect 0 "$tool" stats "$photos"
 says "images: 26"
 says "width: 48 to 48"
 says "train/cats"
-expect 0 "$tool" stats "$photos" --json
+expect 0 "$tool" stats "$photos" --json "$scratch/stats.json"
 python3 -c 'import json, sys
 s = json.load(open(sys.argv[1]))
-assert s["classes"]["train/cats"] == 12 and abs(s["mean"][2] - 99 / 255) < 1e-12 and s["std"][2] < 1e-6' "$scratch/out" ||
+assert s["classes"]["train/cats"] == 12 and abs(s["mean"][2] - 99 / 255) < 1e-12 and s["std"][2] < 1e-6' "$scratch/stats.json" ||
   fail "statistics"
 
 # A crop of one pixel tells its colour; a broken list names the entry.

@@ -46,7 +46,7 @@ bool check(const CheckCommand& command);
 struct StatsCommand {
   DataConfig data;  // format, root and shards
   int64_t workers = 1;
-  bool json = false;
+  std::optional<std::filesystem::path> json;  // a file for them as well
 };
 void stats(const StatsCommand& command);
 
@@ -88,7 +88,7 @@ struct BenchCommand {
   std::filesystem::path root;  // empty: the photographs of Debian's scratch and labelme-examples
   int64_t workers = 1;         // threads
   double seconds = 3;          // a figure
-  bool json = false;
+  std::optional<std::filesystem::path> json;  // a file for them as well
 };
 void bench(const BenchCommand& command);
 

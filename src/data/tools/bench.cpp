@@ -11,6 +11,7 @@
 
 #include "data/tools/bench_stages.h"
 #include "vim/core/error.h"
+#include "vim/core/file.h"
 #include "vim/core/stop.h"
 #include "vim/core/text.h"
 #include "vim/data/commands.h"
@@ -91,7 +92,7 @@ double loader_rate(const BenchFiles& files, const DataConfig& config, int64_t wo
   return static_cast<double>(done) / passed;
 }
 
-// Told line by line, since a figure takes seconds; as JSON at the end.
+// Told line by line, since a figure takes seconds; written as JSON at the end.
 class Results {
  public:
   Results(const BenchFiles& files, const BenchCommand& command) : command_(command) {
@@ -100,7 +101,6 @@ class Results {
              {"kilobytes", 1000 * files.megabytes / count},
              {"pixels", files.pixels / count},
              {"cores", command.workers}};
-    if (command.json) return;
     std::cout << concat(files.paths.size(), " images of ", fixed(1000 * files.megabytes / count, 0),
                         " kB and ", fixed(files.pixels / count, 0),
                         " pixels; images/s of one core's time, and by the clock of ",
@@ -115,13 +115,12 @@ class Results {
     line(concat("loader, DeiT recipe, ", workers, workers == 1 ? " worker" : " workers"), "", rate);
   }
   void finish() const {
-    if (command_.json) std::cout << json_.dump(2) << "\n";
+    if (command_.json) write_atomically(*command_.json, json_.dump(2) + "\n");
   }
 
  private:
   static constexpr int kName = 38, kFigure = 10;
   void line(const std::string& name, const std::string& one, double all) const {
-    if (command_.json) return;
     std::cout << std::left << std::setw(kName) << name << std::right << std::setw(kFigure) << one
               << std::setw(kFigure) << fixed(all, 0) << std::endl;
   }

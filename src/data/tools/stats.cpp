@@ -10,6 +10,7 @@
 #include "data/tools/parallel.h"
 #include "data/tools/probe.h"
 #include "vim/core/error.h"
+#include "vim/core/file.h"
 #include "vim/core/text.h"
 #include "vim/data/commands.h"
 #include "vim/data/image.h"
@@ -145,11 +146,8 @@ std::string as_text(const Stats& s) {
 
 void stats(const StatsCommand& command) {
   const Stats gathered = gather(command);
-  if (command.json) {
-    std::cout << as_json(gathered).dump(2) << "\n";
-  } else {
-    std::cout << as_text(gathered);
-  }
+  std::cout << as_text(gathered);
+  if (command.json) write_atomically(*command.json, as_json(gathered).dump(2) + "\n");
 }
 
 }  // namespace vim::data
