@@ -13,9 +13,9 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #ifdef USE_C10D_NCCL
-#include <cuda_runtime_api.h>
-
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+
+#include "dist/nvlink.h"
 #endif
 
 #include "dist/address.h"
@@ -71,23 +71,6 @@ std::shared_ptr<::gloo::transport::Device> gloo_device(const Launch& launch,
 void leave_faults_to_watch() {
   setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/0);
   setenv("TORCH_NCCL_ENABLE_MONITORING", "0", /*overwrite=*/0);
-}
-
-// Whether NVLink joins this GPU to all others that are seen, at least `size` with it: over NVLink a
-// GPU's atomic operations work on another's memory, over PCI Express they do not.
-bool is_linked_to_others(c10::Device device, int size) {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess || count < size) return false;
-  for (int other = 0; other < count; ++other) {
-    int atomics = 0;
-    if (other != device.index() &&
-        (cudaDeviceGetP2PAttribute(&atomics, cudaDevP2PAttrNativeAtomicSupported, device.index(),
-                                   other) != cudaSuccess ||
-         atomics == 0)) {
-      return false;
-    }
-  }
-  return true;
 }
 #endif
 
@@ -199,7 +182,7 @@ void C10dGroup::connect(const std::vector<std::string>& addresses) {
 bool C10dGroup::are_all_linked() {
   bool linked = false;
 #ifdef USE_C10D_NCCL
-  linked = device_.is_cuda() && launch_.is_local && is_linked_to_others(device_, size());
+  linked = device_.is_cuda() && launch_.is_local && is_linked_to_others(device_.index(), size());
 #endif
   return std::ranges::count(all_gather(linked ? "linked" : ""), "linked") == size();
 }
