@@ -230,11 +230,11 @@ template <class T>
 cudaError_t forward(const Forward<T>& work, cudaStream_t stream) {
   if (!valid(work.in) || !small_enough(work.out, work.in.length)) return cudaErrorInvalidValue;
   if (empty(work.in)) return cudaSuccess;
-  if (work.has_steps() && !takes_steps(work)) return cudaErrorInvalidValue;
   Device device;
   const cudaError_t error = current_device(device);
   if (error != cudaSuccess) return error;
   const int rows = best_forward(work.in, device);
+  if (work.has_steps() && !split_takes_steps(work, rows)) return cudaErrorInvalidValue;
   return rows == 0 ? forward_wide(work, stream) : forward_split(work, rows, stream);
 }
 
