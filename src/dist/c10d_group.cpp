@@ -74,6 +74,16 @@ void leave_faults_to_watch() {
 }
 #endif
 
+// "NVLink" where it joins this rank's GPU to those of all the others.
+std::string link_of([[maybe_unused]] const Launch& launch, [[maybe_unused]] c10::Device device) {
+#ifdef USE_C10D_NCCL
+  if (device.is_cuda() && launch.is_local && is_linked_to_others(device.index(), launch.size)) {
+    return "NVLink";
+  }
+#endif
+  return "";
+}
+
 }  // namespace
 
 C10dGroup::C10dGroup(const Launch& launch, c10::Device device, const DistConfig& config)
@@ -86,7 +96,6 @@ C10dGroup::C10dGroup(const Launch& launch, c10::Device device, const DistConfig&
                                     .timeout = config.timeout});
   try {
     connect(members.addresses);
-    is_linked_ = are_all_linked();
   } catch (const c10::Error& problem) {
     const std::string cause =
         concat("it cannot connect to the others (", first_line(problem.what_without_backtrace()),
@@ -130,14 +139,16 @@ c10::intrusive_ptr<c10d::Store> C10dGroup::open_store() const {
   }
 }
 
-// Waits until every rank is there. Sets core_sharers_.
+// Waits until every rank is there. Sets core_sharers_ and is_linked_.
 C10dGroup::Members C10dGroup::meet() {
   const auto key = [](int rank) { return "member/" + std::to_string(rank); };
   const std::string name = concat("rank ", rank(), " (host ", host_name(), ", pid ", getpid(), ")");
-  store_->set(key(rank()), concat(cores(), "\n", address_towards(launch_.host), "\n", name));
+  store_->set(key(rank()), concat(cores(), "\n", link_of(launch_, device_), "\n",
+                                  address_towards(launch_.host), "\n", name));
   const auto start = std::chrono::steady_clock::now();
   Members members;
   core_sharers_ = 0;
+  is_linked_ = true;
   for (int member = 0; member < size(); ++member) {
     while (!store_->check({key(member)})) {
       if (std::chrono::steady_clock::now() - start > kMeeting) {
@@ -148,11 +159,13 @@ C10dGroup::Members C10dGroup::meet() {
       std::this_thread::sleep_for(50ms);
     }
     std::istringstream text(store_->get_to_str(key(member)));
-    std::string cores_there;
+    std::string cores_there, link_there;
     std::getline(text, cores_there);
+    std::getline(text, link_there);
     std::getline(text, members.addresses.emplace_back());
     std::getline(text, members.names.emplace_back());
     core_sharers_ += cores_there == cores() ? 1 : 0;
+    is_linked_ = is_linked_ && !link_there.empty();
   }
   return members;
 }
@@ -177,14 +190,6 @@ void C10dGroup::connect(const std::vector<std::string>& addresses) {
 #else
   throw UsageError("device: this build has no NCCL to connect GPUs with; use device: cpu");
 #endif
-}
-
-bool C10dGroup::are_all_linked() {
-  bool linked = false;
-#ifdef USE_C10D_NCCL
-  linked = device_.is_cuda() && launch_.is_local && is_linked_to_others(device_.index(), size());
-#endif
-  return std::ranges::count(all_gather(linked ? "linked" : ""), "linked") == size();
 }
 
 void C10dGroup::all_reduce_sum(at::Tensor& tensor) {

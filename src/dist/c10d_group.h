@@ -39,7 +39,6 @@ class C10dGroup : public ProcessGroup {
   };
   Members meet();
   void connect(const std::vector<std::string>& addresses);
-  bool are_all_linked();
   void leave();
 
   const Launch launch_;
