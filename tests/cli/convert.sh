@@ -52,7 +52,6 @@ expect 0 convert average "$last" "$last" --output mean.safetensors
 expect 0 convert diff mean.safetensors stripped.safetensors
 expect 1 convert average "$last" half.safetensors --output x.safetensors
 says "cannot average"
-
 says "half.safetensors has"
 
 # A file is not written over what it is read from, which holds more.

@@ -27,5 +27,5 @@ cp -r configs tests/cli tests/gpu/run.sh tests/gpu/run_ranks.sh bench/deit_compi
 fashion=/usr/share/datasets/fashion-mnist
 if [[ -d $fashion ]]; then cp -rL "$fashion" "$dest/"; fi
 fixtures=${VIM_FIXTURES:-../shared/fixtures}
-if [[ -d $fixtures ]]; then cp -r "$fixtures/." "$dest/fixtures/"; fi
+if [[ -d $fixtures ]]; then cp -r --no-preserve=mode "$fixtures/." "$dest/fixtures/"; fi
 echo "bundle: $dest ($(du -sh "$dest" | cut -f1))"
